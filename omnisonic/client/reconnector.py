@@ -5,7 +5,7 @@ It owns the connection. Other tasks read `state` and `close_error`, wait on `cha
 first sends again what was not answered, in the order in which it was sent; until then nothing else is sent.
 
 Overload: it goes on reading; the inbox drops the oldest messages. Crash: the membership ends with the code `internal`,
-and the traceback is logged. Shutdown: `leave`.
+and the traceback is logged. Shutdown: `leave`, which also ends a wait for the next attempt, and the attempt itself.
 """
 
 import logging
@@ -55,6 +55,8 @@ class Reconnector:
         self.close_error: Closed | None = None
         """Why the membership ended, once it has."""
         self.changed = backend.new_event()
+        self._ended = backend.new_event()
+        """Set when the membership has ended."""
         self._backend = backend
         self._connection: Connection | None = None
         self._ready: Connection | None = None
@@ -70,7 +72,12 @@ class Reconnector:
         self._set_connected(await self._attempt_join())
 
     async def run(self) -> None:
-        """Read and reconnect until the membership ends."""
+        """Read and reconnect until the membership ends, which `leave` may do at any time."""
+        async with self._backend.open_background() as background:
+            background.start_soon(self._run_membership)
+            await self._ended.wait()
+
+    async def _run_membership(self) -> None:
         try:
             await self._run_connections()
         except Closed as closed:
@@ -135,7 +142,11 @@ class Reconnector:
             self._set_state("reconnecting")
             if self._backend.time() - began_s >= STABLE_S:
                 self._policy.reset()
-            self._set_connected(await self._reconnect(self._policy.delay_after(disconnect)))
+            connection = await self._reconnect(self._policy.delay_after(disconnect))
+            if self._ended.is_set():  # in the moment of the `welcome`
+                await connection.aclose()
+                return
+            self._set_connected(connection)
 
     async def _run_connection(self, connection: Connection) -> Disconnect:
         """Read and send heartbeats until the connection ends."""
@@ -281,6 +292,7 @@ class Reconnector:
             self._dispatch.pending_requests.fail_all(error)
             self._dispatch.inbox.close()
             self._set_state("closed")
+            self._ended.set()
 
     def _set_state(self, state: ConnectionState) -> None:
         self.state = state

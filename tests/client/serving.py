@@ -30,9 +30,13 @@ class Peer:
         self._splitter = Splitter()
         self._frames: list[Frame] = []
         """Received, and not asked for yet."""
+        self._is_asked = False
 
     async def asked(self) -> handshake.Request:
-        """Read the request's head."""
+        """Read the request's head, once."""
+        if self._is_asked:
+            return self.request
+        self._is_asked = True
         received = bytearray()
         while b"\r\n\r\n" not in received:
             received += await self.stream.receive_some()

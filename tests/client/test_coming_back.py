@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -176,6 +177,47 @@ async def test_a_connection_that_is_dead_without_a_word_is_left(mock_clock: Mock
         await passes(mock_clock, FIRST_S)
         await room.wait_for("connected")
         assert [beat["type"] for beat in beats] == ["heartbeat", "heartbeat"]
+
+
+async def test_whoever_leaves_during_an_attempt_does_not_come_back(client: Client) -> None:
+    """The attempt ends, even when the server would let them in now."""
+    asking, left, ended = trio.Event(), trio.Event(), trio.Event()
+
+    async def welcomes_late(peer: Peer) -> None:
+        await peer.asked()
+        asking.set()
+        await left.wait()
+        with suppress(trio.BrokenResourceError):
+            await peer.welcome()
+        with suppress(EOFError):
+            await peer.receive_frame(CLOSE)
+        ended.set()
+
+    async with scripted(closes(1011), welcomes_late) as url, client.hasty(url) as room:
+        with trio.fail_after(DEADLINE_S):
+            await asking.wait()
+            await room.leave()
+            left.set()
+            await ended.wait()
+        assert room.connection_state == "closed"
+
+
+async def test_whoever_leaves_before_an_attempt_makes_none(mock_clock: MockClock) -> None:
+    """The delay ends with the membership."""
+    entering = trio.Event()
+
+    async def lets_in(peer: Peer) -> None:
+        entering.set()
+        await stays(peer)
+
+    async with scripted(closes(1011), lets_in) as url, omnisonic.connect(url, room="jam") as room:
+        await room.wait_for("reconnecting")
+        await room.leave()
+        mock_clock.autojump_threshold = 0.02
+        with trio.move_on_after(2 * FIRST_S):
+            await entering.wait()
+        assert not entering.is_set()
+        assert room.connection_state == "closed"
 
 
 async def test_a_server_that_does_not_say_goodbye_is_not_waited_for(mock_clock: MockClock) -> None:
