@@ -77,5 +77,6 @@ class Inbox:
             elif self.is_closed:
                 return None
             else:
-                self._wake = self._backend.new_event()
+                if self._wake.is_set():  # otherwise another task waits for it already
+                    self._wake = self._backend.new_event()
                 await self._wake.wait()

@@ -111,18 +111,19 @@ class Reconnector:
     async def wait_for_connection(self, *, other_than: Connection | None = None) -> Connection:
         """Return the open connection. Waits for the next one while it is `other_than`, which broke. Raises `Closed`."""
         while True:
-            self._check_open()
+            self.check_open()
             if self._ready is not None and self._ready is not other_than:
                 return self._ready
             await self.changed.wait()
 
     async def send_request(self, request: PendingRequest) -> None:
         """Send a message that waits for its answer, now, or with the others on the next connection. Raises `Closed`."""
-        self._check_open()
+        self.check_open()
         if self._ready is not None:
             await self._send_request(request, self._ready)
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise `Closed` when the membership has ended."""
         if self.close_error is not None:
             raise self.close_error.with_traceback(None)
 

@@ -93,8 +93,13 @@ class ClientRoom(SharingMember):
         return self._dispatch.unreadable
 
     async def wait_for(self, state: ConnectionState) -> None:
-        """Wait until `connection_state` is `state`. A state that lasts only a moment may be missed."""
+        """Wait until `connection_state` is `state`. A state that lasts only a moment may be missed.
+
+        Raises:
+            Closed: The membership has ended, so that it will never be.
+        """
         while self._reconnector.state != state:
+            self._reconnector.check_open()
             await self._reconnector.changed.wait()
 
     # Receiving

@@ -53,6 +53,8 @@ async def test_a_final_close_is_the_end_and_says_why(client: Client, code: int) 
         with trio.fail_after(DEADLINE_S):
             await room.wait_for("closed")
         row = CLOSE_TABLE[CloseCode(code)]
+        with trio.fail_after(DEADLINE_S), pytest.raises(omnisonic.Closed, match=row.meaning):
+            await room.wait_for("connected")
         if row.word == "left":
             assert [message async for message in room] == []
             return

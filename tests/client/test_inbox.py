@@ -39,6 +39,27 @@ async def test_messages_come_in_order_and_then_the_end() -> None:
     assert received == [*read(4), None]
 
 
+async def test_all_who_wait_are_woken() -> None:
+    """By messages of one read, by the end, and whoever waits again."""
+    inbox = Inbox(TRIO)
+    received: list[int] = []
+
+    async def listen() -> None:
+        while (message := await inbox.next()) is not None:
+            received.append(message.payload)
+
+    with trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(listen)
+            for number in range(3):
+                await wait_all_tasks_blocked()
+                inbox.put(read(number, number + 10), 20)
+            await wait_all_tasks_blocked()
+            assert received == [0, 10, 1, 11, 2, 12]
+            inbox.close()
+
+
 async def test_over_its_limit_the_oldest_are_dropped_and_that_is_told() -> None:
     """What is being read already is read to its end, and the newest read is kept however long it is."""
     inbox = Inbox(TRIO, limit_bytes=100)
