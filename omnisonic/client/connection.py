@@ -56,9 +56,13 @@ class OutgoingMessage(msgspec.Struct, omit_defaults=True):
 
 
 def encode_message(message: OutgoingMessage) -> bytes:
-    """The message as JSON. Raises `InvalidInput` for what the server would refuse without an answer."""
-    if not 0 < len(message.type) <= TYPE_LENGTH:
+    """The message as JSON. Raises `InvalidInput` for what no room would take."""
+    if not isinstance(message.type, str) or not 0 < len(message.type) <= TYPE_LENGTH:
         raise InvalidInput(f"type must have 1 to {TYPE_LENGTH} characters.", code="invalid_message")
+    if message.to is not None and not isinstance(message.to, str):
+        raise InvalidInput("to must be a string, or None.", code="invalid_message")
+    if not isinstance(message.keep, bool):
+        raise InvalidInput("keep must be True or False.", code="invalid_message")
     try:
         data = msgspec.json.encode(message)
     except (TypeError, ValueError, RecursionError) as wrong:

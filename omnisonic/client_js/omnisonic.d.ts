@@ -296,7 +296,7 @@ export class ClientRoom implements AsyncIterable<Message> {
    * when it must arrive. A rejection that nobody waits for is not reported, unless it is `InvalidInput`.
    *
    * @param type 1 to 128 characters.
-   * @param payload Any JSON value, up to 64 KiB, nested at most 64 deep.
+   * @param payload Any JSON value, up to 64 KiB, nested at most 64 deep, without halves of characters.
    * @throws {InvalidInput} `invalid_message`, `too_large` or `too_deep`.
    * @throws {NotTaken} `send_queue_full`: more than 1 MiB waits to be sent.
    */

@@ -154,7 +154,10 @@ export class ReconnectPolicy {
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-// The message as JSON. Throws `InvalidInput` for what the server would refuse without an answer.
+// In what `JSON.stringify` writes only half a character is escaped so.
+const HALF = /[^\\](?:\\\\)*\\ud[89a-f]/;
+
+// The message as JSON. Throws `InvalidInput` for what no room would take.
 function encodeMessage({ type, payload = null, to, id, keep }) {
   if (typeof type !== "string" || type.length === 0 || type.length > TYPE_LENGTH) {
     throw new InvalidInput("invalid_message", `type must have 1 to ${TYPE_LENGTH} characters.`);
@@ -162,6 +165,8 @@ function encodeMessage({ type, payload = null, to, id, keep }) {
   if (id !== undefined && (typeof id !== "string" || id.length === 0 || id.length > ID_LENGTH)) {
     throw new InvalidInput("invalid_message", `id must be a string of 1 to ${ID_LENGTH} characters.`);
   }
+  if (typeof (to ?? "") !== "string") throw new InvalidInput("invalid_message", "to must be a string.");
+  if (typeof (keep ?? false) !== "boolean") throw new InvalidInput("invalid_message", "keep must be true or false.");
   let text;
   try {
     text = JSON.stringify({ type, payload, to: to ?? undefined, id, keep: keep || undefined });
@@ -170,6 +175,9 @@ function encodeMessage({ type, payload = null, to, id, keep }) {
   }
   const size = 3 * text.length > MESSAGE_BYTES ? utf8.encode(text).length : text.length;
   if (size > MESSAGE_BYTES) throw tooLarge(size);
+  if (text.includes("\\ud") && HALF.test(text)) {
+    throw new InvalidInput("invalid_message", "This message has half a character, such as half of an emoji.");
+  }
   if (nestingDepth(text) > DEPTH) {
     throw new InvalidInput("too_deep", `A message must be nested at most ${DEPTH} deep.`);
   }

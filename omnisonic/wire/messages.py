@@ -8,6 +8,7 @@ Too large, too deep, or not JSON: the sender gets an `error`, and nothing is rel
 `LARGEST_MESSAGE_BYTES`: the connection is closed (1009).
 """
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
@@ -16,6 +17,7 @@ import msgspec
 
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId
+from omnisonic.models.names import has_halves
 from omnisonic.wire.frames import TEXT, Frame, frame
 from omnisonic.wire.json_limits import DEPTH, check_digits, invalid_number, nesting_depth
 
@@ -41,6 +43,12 @@ class Envelope(msgspec.Struct, gc=False):
     to: str | None = None
     id: str | int | None = None
     keep: bool = False
+
+
+class _Identified(msgspec.Struct, gc=False):
+    """The `id` of what is no message otherwise."""
+
+    id: str | int | None = None
 
 
 class PresenceSet(msgspec.Struct, rename="camel"):
@@ -100,6 +108,7 @@ class Ack(msgspec.Struct):
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_reply_id: Final = msgspec.json.Decoder(str | int).decode
+_decode_identified: Final = msgspec.json.Decoder(_Identified).decode
 _decode_presence: Final = msgspec.json.Decoder(PresenceSet).decode
 
 decode: Final = msgspec.json.Decoder(Envelope).decode
@@ -185,6 +194,7 @@ def _sentence(error: Exception) -> str:
 
 _SURROGATE_PAIR: Final = re.compile(rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 """An escaped backslash, or a character that is escaped as two surrogates."""
+_NOT_READ: Final = frozenset({"too_large", "too_deep"})
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -301,19 +311,40 @@ def drop_frames(code: str, message: str, frames: Sequence[Frame], *, is_told: bo
 
 
 def refusal_frame(error: msgspec.DecodeError | InvalidInput, text: bytes) -> bytes:
-    """`error` for the message `text`, from what `decode`, `decode_long` or `parse_json` raised.
+    """`error` for the message `text`, from what `decode`, `decode_long` or `parse_json` raised, or for its `type`.
 
-    A message that can be decoded has an `id` for the answer, and only its numbers are wrong.
+    It has the `id` of the message where there is one to read, because its sender may wait for the answer. A message
+    that is too large or too deep is not read.
     """
-    if isinstance(error, InvalidInput) and error.code != invalid_number().code:
-        return error_frame(error.code, error.message)
+    if isinstance(error, InvalidInput):
+        reply_id = None if error.code in _NOT_READ else _find_reply_id(text)
+        return error_frame(error.code, error.message, reply_id)
     try:
-        reply_id = decode(text).id
+        decode(text)
     except msgspec.DecodeError as decode_error:
-        explained, reply_id = explain_decode_error(decode_error, text), None
+        explained = explain_decode_error(decode_error, text)
     else:
-        explained = invalid_number()
-    return error_frame(explained.code, explained.message, reply_id)
+        explained = invalid_number()  # nothing else is wrong
+    return error_frame(explained.code, explained.message, _find_reply_id(text))
+
+
+def _find_reply_id(text: bytes) -> ReplyId | None:
+    """The `id` in what is no message, such as one with half a character, which only Python's `json` reads.
+
+    `text` has at most `MESSAGE_BYTES`. Takes a few milliseconds at most.
+    """
+    reply_id: object
+    try:
+        reply_id = _decode_identified(text).id
+    except (msgspec.DecodeError, RecursionError):
+        try:
+            fields = json.loads(text.decode())
+        except (ValueError, RecursionError):
+            return None
+        reply_id = fields.get("id") if isinstance(fields, dict) else None
+    if not isinstance(reply_id, str | int) or isinstance(reply_id, bool) or len(str(reply_id)) > REPLY_ID_LENGTH:
+        return None
+    return None if isinstance(reply_id, str) and has_halves(reply_id) else reply_id
 
 
 def binary_head(sender: MemberId) -> bytes:

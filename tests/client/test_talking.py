@@ -66,20 +66,26 @@ async def test_what_the_room_does_not_take_is_raised_with_its_code(
 
 
 @pytest.mark.parametrize(
-    ("type_", "payload", "code"),
+    ("type_", "payload", "options", "code"),
     [
-        ("", 1, "invalid_message"),
-        ("x" * 129, 1, "invalid_message"),
-        ("note", object(), "invalid_message"),
-        ("note", "a" * 65_536, "too_large"),
-        ("note", eval("[" * 70 + "]" * 70), "too_deep"),
+        ("", 1, {}, "invalid_message"),
+        ("x" * 129, 1, {}, "invalid_message"),
+        (["note"], 1, {}, "invalid_message"),
+        ("note", object(), {}, "invalid_message"),
+        ("note", "half \ud83d", {}, "invalid_message"),
+        ("note", 1, {"to": 5}, "invalid_message"),
+        ("note", 1, {"keep": "yes"}, "invalid_message"),
+        ("note", "a" * 65_536, {}, "too_large"),
+        ("note", eval("[" * 70 + "]" * 70), {}, "too_deep"),
     ],
 )
-async def test_what_no_message_can_be_is_told_before_it_is_sent(type_: str, payload: Any, code: str) -> None:
-    """The server would not say whose it was."""
+async def test_what_no_message_can_be_is_told_before_it_is_sent(
+    type_: Any, payload: Any, options: dict[str, Any], code: str
+) -> None:
+    """Whatever the reason, nothing is sent, and nobody waits for an answer."""
     async with band("ada") as (_, [ada]):
         with pytest.raises(omnisonic.InvalidInput) as wrong:
-            await ada.ask(type_, payload)
+            await ada.ask(type_, payload, **options)
         assert wrong.value.code == code
         with pytest.raises(omnisonic.InvalidInput):
             await ada.say_bytes(b"a" * 65_537)

@@ -79,7 +79,7 @@ async def test_what_the_room_does_not_take_is_thrown_with_its_code(
 
 
 async def test_what_no_message_can_be_is_told_before_it_is_sent() -> None:
-    """The server would not say whose it was. What is just small and flat enough is sent."""
+    """What is just small and flat enough is sent, and what only looks like half a character."""
     async with band() as (gateway, _), jam(gateway.url) as ada:
         deep: list[Any] = []
         for _ in range(70):
@@ -91,16 +91,24 @@ async def test_what_no_message_can_be_is_told_before_it_is_sent() -> None:
             ("note", "a" * 65_536, "too_large"),
             ("note", "♪" * 22_000, "too_large"),
             ("note", deep, "too_deep"),
+            ("note", "half \ud83d", "invalid_message"),
+            ("note", {"\\\ude00": 1}, "invalid_message"),
+            ("note\ud83d", 1, "invalid_message"),
         ):
             for method in ("say", "ask"):
                 with pytest.raises(Thrown) as wrong:
                     await ada.call(method, type_, payload)
                 assert (wrong.value.name, wrong.value.code) == ("InvalidInput", code)
+        for options in ({"to": 5}, {"to": ["bo"]}, {"to": "\ud83d"}, {"keep": "yes"}, {"id": "\ud83d"}):
+            with pytest.raises(Thrown) as wrong:
+                await ada.call("ask", "note", 1, options)
+            assert (wrong.value.name, wrong.value.code) == ("InvalidInput", "invalid_message")
         with pytest.raises(Thrown) as wrong:
             await ada.call("sayBytes", b"a" * 65_537)
         assert wrong.value.code == "too_large"
         assert await ada.ask("note", "♪" * 21_000) == 1
         assert await ada.ask("note", ['"[[[' * 100, deep[0][0][0][0][0][0][0][0][0]]) == 2
+        assert await ada.ask("note", ["\\ud83d", "\U0001f600", "\\\\ud83d"], {"to": None, "keep": None}) == 3
 
 
 async def test_the_roster_is_kept_up_to_date() -> None:

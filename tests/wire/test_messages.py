@@ -2,7 +2,7 @@
 
 import json
 import time
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
 from omnisonic.wire import messages
-from omnisonic.wire.json_limits import DEPTH, nesting_depth
+from omnisonic.wire.json_limits import DEPTH, nesting_depth, parse_json
 from omnisonic.wire.messages import MESSAGE_BYTES, SHORT_MESSAGE_BYTES, decode_long, refusal_frame
 from tests.wire.json_values import naive_depth, names, nested, values
 
@@ -234,3 +234,54 @@ def test_half_a_character_is_refused_in_a_true_sentence(text: bytes) -> None:
 def test_text_without_half_a_character_gets_another_error(text: bytes) -> None:
     """A backslash before a backslash begins nothing, and two halves are one."""
     assert "half a character" not in explain_refusal(text).message
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "reply_id"),
+    [
+        (rb'{"type":"a","id":"n7","payload":"\ud83d"}', "invalid_json", "n7"),
+        (rb'{"type":"a","payload":["\ud83d"],"id":7}', "invalid_json", 7),
+        (b'{"type":"a","to":5,"id":"n7"}', "invalid_message", "n7"),
+        (b'{"type":"a","keep":"yes","id":"n7"}', "invalid_message", "n7"),
+        (b'{"id":"n7"}', "invalid_message", "n7"),
+        (b'{"type":"a","id":"n7","payload":1e999}', "invalid_number", "n7"),
+        (b'{"type":"a","id":"n7","payload":NaN}', "invalid_json", "n7"),
+        (rb'{"type":"a","id":"\ud83d"}', "invalid_json", None),
+        (rb'{"type":"a","id":true,"payload":"\ud83d"}', "invalid_json", None),
+        (rb'{"type":"a","id":1.5,"payload":"\ud83d"}', "invalid_json", None),
+        (b'{"type":"a","id":["n7"]}', "invalid_message", None),
+        (b'{"type":"a","to":5,"id":"%b"}' % (b"n" * 129), "invalid_message", None),
+        (b'{"type":"a","id":"%b"}' % (b"n" * 129), "invalid_message", None),
+        (b'{"type":"a","id":"n7"', "invalid_json", None),
+        (rb'["\ud83d"]', "invalid_json", None),
+        (b'{"type":"a","keep":"yes","id":"n7","payload":' + b"[" * 50_000, "invalid_message", None),
+        (b'{"type":"a","id":"n7","payload":' + b"[" * 64 + b"]" * 64 + b"}", "too_deep", None),
+        (b'{"type":"a","id":"n7","payload":"' + b"x" * MESSAGE_BYTES + b'"}', "too_large", None),
+    ],
+)
+def test_a_refusal_says_which_message_it_is_about(text: bytes, code: str, reply_id: str | int | None) -> None:
+    """Its sender may wait for the answer. An `id` that is none, or too long, is not repeated."""
+    payload = read_refusal(text)
+    assert (payload["code"], payload.get("id")) == (code, reply_id)
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
+def test_the_id_of_a_bomb_is_looked_for_at_once(bomb: bytes) -> None:
+    """With half a character in front, which is read by the slowest parser."""
+    started_s = time.perf_counter()
+    read_refusal(rb'{"id":1,"half":"\ud83d","bomb":' + bomb[:-40] + b"}")
+    assert time.perf_counter() - started_s < BOMB_S
+
+
+def read_refusal(text: bytes) -> dict[str, Any]:
+    """The payload of the `error` for `text`, which is no message."""
+    try:
+        decode_long(text)
+    except (InvalidInput, msgspec.DecodeError) as wrong:
+        refusal = refusal_frame(wrong, text)
+    else:
+        with pytest.raises(msgspec.DecodeError) as number:
+            parse_json(text)
+        refusal = refusal_frame(number.value, text)
+    payload: dict[str, Any] = json.loads(refusal[refusal.index(b"{") :])["payload"]
+    return payload
