@@ -942,20 +942,21 @@ function parseUrl(url, protocols = ["ws:", "wss:"]) {
   return parsed;
 }
 
-// One WebSocket: what it tells goes to `receive(data)` and, once, to `end({code, reason})`.
+// One WebSocket: what it tells goes to `hear()`, at each sign of life, to `receive(data)` and, once, to
+// `end({code, reason})`.
 class Connection {
-  hasReceived = true; // whether anything arrived since this was last set to false
   wasOpened = false;
   #socket;
   #end;
 
-  constructor(socket, { receive, end }) {
+  constructor(socket, { hear, receive, end }) {
     this.#socket = socket;
     this.#end = end;
     socket.addEventListener("open", () => (this.wasOpened = true));
     socket.addEventListener("message", ({ data }) => {
-      this.hasReceived = true;
-      if (this.#end) receive(data);
+      if (!this.#end) return;
+      hear();
+      receive(data);
     });
     // Deno's code is 0 when there was no close frame.
     socket.addEventListener("close", ({ code, reason }) => this.#finish({ code: code || LOST, reason: String(reason) }));
@@ -1002,9 +1003,9 @@ class Connection {
 // One event stream, with the methods of a `Connection`. What is sent goes by requests of its own, one after another, so
 // that the order is kept. A request that fails ends the connection, as nobody knows what has arrived.
 class EventConnection {
-  hasReceived = true;
   wasOpened = false;
   #url;
+  #hear;
   #receive;
   #end;
   #abort = new AbortController();
@@ -1014,8 +1015,9 @@ class EventConnection {
   #isPosting = false;
   #isClosing = false;
 
-  constructor(url, headers, { receive, end }) {
+  constructor(url, headers, { hear, receive, end }) {
     this.#url = url;
+    this.#hear = hear;
     this.#receive = receive;
     this.#end = end;
     this.#open(headers);
@@ -1072,7 +1074,7 @@ class EventConnection {
     let rest = "";
     let event = { name: "", data: [] };
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      this.hasReceived = true;
+      this.#hear();
       const lines = (rest + decoder.decode(part.value, { stream: true })).split("\n");
       rest = lines.pop();
       for (const line of lines) {
@@ -1316,6 +1318,9 @@ class Reconnector {
       const late = `The server did not let anybody in within ${JOIN_MS / 1000} s.`;
       const timer = setTimeout(() => fail(new EntryRefused("unreachable", late, { retryAfterMs: 0 })), JOIN_MS);
       this.#cancelAttempt = () => fail(leftError());
+      const hear = () => {
+        if (connection === this.#connection) this.#stopWaiting();
+      };
       const receive = (data) => {
         const { welcomes } = this.#view;
         const messages = this.#view.receive(data);
@@ -1334,7 +1339,7 @@ class Reconnector {
       };
       const open = async () => {
         const openConnection = await this.#request.prepare(since);
-        if (!isOver) connection = openConnection({ receive, end });
+        if (!isOver) connection = openConnection({ hear, receive, end });
       };
       open().catch(fail);
     });
@@ -1363,7 +1368,6 @@ class Reconnector {
   #handleMove() {
     this.#view.pending.forgetConnections();
     clearTimeout(this.#timers.beat);
-    clearTimeout(this.#timers.answer);
     this.#sendAgain();
   }
 
@@ -1378,22 +1382,25 @@ class Reconnector {
 
   // A browser does not show pings to a page, so a silent connection is found by heartbeats.
   #beat(quick = 0) {
-    const connection = this.#connection;
-    connection.hasReceived = false;
-    connection.send(this.#view.heartbeat());
-    this.#awaitAnswer(connection, this.#answerMs);
+    this.#connection.send(this.#view.heartbeat());
+    if (!this.#timers.answer) this.#awaitAnswer(this.#answerMs);
     const everyMs = quick > 1 ? Math.min(FIRST_BEAT_MS, this.#heartbeatMs) : this.#heartbeatMs;
     this.#timers.beat = setTimeout(() => this.#beat(quick - 1), everyMs);
   }
 
-  // A program that stood still finds the timer before what has arrived meanwhile, so it looks once more.
-  #awaitAnswer(connection, ms) {
+  // One timer, since the first heartbeat after which nothing has arrived; whatever arrives stops it. A program that
+  // stood still finds the timer before what has arrived meanwhile, so it looks once more.
+  #awaitAnswer(ms) {
     const dueMs = performance.now() + ms;
     this.#timers.answer = setTimeout(() => {
-      if (connection !== this.#connection || connection.hasReceived) return;
-      if (performance.now() - dueMs > LATE_MS) this.#awaitAnswer(connection, LATE_MS);
-      else connection.giveUp();
+      if (performance.now() - dueMs > LATE_MS) this.#awaitAnswer(LATE_MS);
+      else this.#connection.giveUp();
     }, ms);
+  }
+
+  #stopWaiting() {
+    clearTimeout(this.#timers.answer);
+    this.#timers.answer = 0;
   }
 
   #handleEnd(disconnect) {
@@ -1452,6 +1459,7 @@ class Reconnector {
 
   #stopTimers() {
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
+    this.#timers.answer = 0;
   }
 
   #setState(state, detail = {}) {
