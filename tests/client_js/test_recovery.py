@@ -243,6 +243,7 @@ async def test_a_program_that_names_its_message_can_send_it_again_in_another_mem
                     await ask(room, id=wrong)
                 assert (invalid.value.name, invalid.value.code) == ("InvalidInput", "invalid_message")
             await room.call("say", "go on")
+            await eventually(lambda: len(places) == 1)
             await ask(room)
     assert places == [{"offset": 7, "epoch": "earlier"}, {"offset": 8, "epoch": "e"}]
 
