@@ -210,7 +210,11 @@ class Cluster:
         return self.edges.view_of(room_id)
 
     def begins_provisional(self, actor: RoomActor) -> bool:
-        return not (self.lease.is_valid and self.edges.keep_waiting(actor))
+        if not self.lease.is_valid or self.edges.get(actor.room_id) is None:
+            return True
+        self.owned.reject(actor)  # who has entered here meanwhile, from elsewhere
+        self.edges.keep_waiting(actor)
+        return False
 
     def on_here(self, actor: RoomActor) -> None:
         self.edges.take_over(actor)

@@ -119,16 +119,13 @@ class EdgeRooms:
             self._forget(edge)
             edge.move(actor)
 
-    def keep_waiting(self, actor: RoomActor) -> bool:
-        """Nobody could say who holds the room. True when its edge room waits on, and `actor` is dropped."""
-        edge = self._rooms.get(actor.room_id)
-        if edge is None:
-            return False
+    def keep_waiting(self, actor: RoomActor) -> None:
+        """Nobody could say who holds the room: its edge room waits on, and `actor` is dropped."""
+        edge = self._rooms[actor.room_id]
         self._claiming.discard(actor.room_id)
         self._try_at_s[actor.room_id] = self._now_s() + RETRY_S
         self._registry.withdraw(actor)
         transfer(actor.mailbox, edge)
-        return True
 
     # Called for messages of owners
 

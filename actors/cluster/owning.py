@@ -152,7 +152,8 @@ class OwnedRooms:
 
     def _group(self, peer: str, room_id: RoomId) -> PeerMembers | None:
         room = self._rooms.get(peer, {}).get(room_id)
-        return None if room is None else room.peers.get(peer)
+        group = None if room is None else room.peers.get(peer)
+        return None if group is None or group.actor.is_withdrawn else group
 
     def _find(self, peer: str, room_id: RoomId, number: int) -> RemoteConnection | None:
         group = self._group(peer, room_id)

@@ -132,6 +132,11 @@ class RoomActor:
         """False between a crash and the restart."""
         return self._room is not None
 
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether the room goes on in another gateway, and nothing is handled here any more."""
+        return self._is_withdrawn
+
     def hold(self) -> None:
         """Let all mail wait until as many calls of `resume`, because something of the room is being loaded."""
         self._holds += 1

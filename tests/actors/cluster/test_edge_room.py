@@ -1,41 +1,18 @@
 """An edge room: how the members of a large room enter at its owner."""
 
-from collections.abc import Sequence
-
 import pytest
 
 from omnisonic.actors.cluster.edge_context import EdgeContext
 from omnisonic.actors.cluster.edge_room import EdgeRoom
 from omnisonic.actors.cluster.entry_window import ENTERING, STUCK_S, WINDOW_BYTES, EntryWindow
-from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.rooms.mailbox import DATA_FRAMES, ClientMessages, Control, Join, Leave
 from omnisonic.models import Member
-from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import TEXT
 from omnisonic.wire.peer_messages import EdgeJoin, EdgeLeave, EdgeSaid, OwnerTurn, PeerMessage
+from tests.actors.cluster.silent_connection import Silent
 from tests.actors.handles import read_messages
 
 MEMBERS = 30
-
-
-class Silent(Connection):
-    """A connection that nobody reads. `pushed` is what it was sent, `closed` how it was closed."""
-
-    def __init__(self, name: str) -> None:
-        self.address, self.member = "127.0.0.1", Member(name, name)
-        self.person = self.login = self.since = self.tempo = self._actor = None
-        self.is_listener = False
-        self.pushed: list[bytes] = []
-        self.closed: list[Closing] = []
-
-    def push(self, data: bytes) -> None:
-        self.pushed.append(data)
-
-    def push_replay(self, parts: Sequence[bytes]) -> None:
-        self.pushed += parts
-
-    def close(self, closing: Closing) -> None:
-        self.closed.append(closing)
 
 
 class Owner:

@@ -1,0 +1,46 @@
+"""A gateway in its cluster: what its peers are told when rooms are not there."""
+
+from trio.testing import MockClock
+
+from omnisonic.actors.rooms.mailbox import Join
+from omnisonic.wire.frames import TEXT
+from omnisonic.wire.peer_messages import EdgeJoin, EdgeSaid, NotOwner
+from tests.actors.cluster.cluster_stage import open_cluster_stage
+from tests.actors.cluster.silent_connection import Silent
+from tests.actors.handles import member
+from tests.rooms import eventually
+
+SAID = (TEXT, b'{"type":"note","payload":null}')
+
+
+async def test_who_entered_at_a_gateway_that_has_no_answer_to_its_claim_is_told(autojump_clock: MockClock) -> None:
+    """Its owner has ended. The store took the claim and did not answer; a third gateway heard of it, and entered."""
+    async with open_cluster_stage() as stage:
+        edges, registry = stage.cluster.edges, stage.registry
+        third = await stage.open_peer("c")
+        await stage.memory.renew("a", begins=True)
+        await stage.memory.claim_unless_held(["jam"], "a")
+        ada = Silent("ada")
+        registry.get_or_make("jam").tell(Join(ada, member("ada")))
+        await eventually(lambda: edges.get("jam") is not None and registry.get("jam") is None)
+        await stage.memory.end("a")
+        stage.memory.is_silent = True
+        edges.on_silent("a")
+        stage.tell(third, EdgeJoin("jam", 1, member("eve")))
+        await third.wait_for(NotOwner("jam"))
+        stage.memory.is_silent = False
+        await eventually(lambda: stage.cluster.claims.owns("jam"))
+        await stage.enter(third, "jam", 2)
+
+
+async def test_what_is_said_to_a_room_that_was_withdrawn_is_not_lost_in_silence(autojump_clock: MockClock) -> None:
+    """The peer is told that the room is not here."""
+    async with open_cluster_stage() as stage:
+        peer = await stage.open_peer("c")
+        await stage.enter(peer, "jam", 1)
+        actor = stage.registry.get("jam")
+        assert actor is not None
+        stage.registry.withdraw(actor)
+        stage.tell(peer, EdgeSaid("jam", 1, [SAID], 1))
+        await peer.wait_for(NotOwner("jam"))
+        assert not actor.mailbox
