@@ -13,7 +13,6 @@ members. Declared dead: it takes another name, and claims its rooms again; those
 Shutdown: `hand_over`, then `end`.
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, assert_never
 
@@ -23,7 +22,7 @@ from omnisonic import __version__
 from omnisonic.actors.cluster.claims import ClaimedRooms
 from omnisonic.actors.cluster.edges import EdgeRooms
 from omnisonic.actors.cluster.lease import Lease
-from omnisonic.actors.cluster.link import QUEUE_BYTES
+from omnisonic.actors.cluster.link import BEAT_S, QUEUE_BYTES
 from omnisonic.actors.cluster.links import PeerLinks
 from omnisonic.actors.cluster.moving import move_members
 from omnisonic.actors.cluster.owning import OwnedRooms
@@ -62,7 +61,7 @@ BEGIN_S: Final = 4.0
 HAND_OVER_S: Final = 3.0
 SETTLE_S: Final = 0.01
 SILENCES: Final = 8
-"""After this many reports that a peer is silent, one every half second, its members count as gone."""
+"""After this many reports in a row that a peer is silent, one every `BEAT_S`, its members count as gone."""
 LINKS_S: Final = 1.0
 """At the end, for what still waits for peers."""
 
@@ -108,7 +107,8 @@ class Cluster:
     ) -> None:
         self._gateway = gateway
         self._registry = registry = gateway.registry
-        self._silent = Counter[str]()
+        self._silences: dict[str, tuple[int, float]] = {}
+        """How often in a row each peer was reported silent, and when it was last."""
         self.save_room: Callable[[RoomId], Awaitable[None]] | None = None
         self.inspection: PeerInspection | None = None
         self.store = store
@@ -238,8 +238,6 @@ class Cluster:
     # Called by the links
 
     def on_message(self, peer: str, message: PeerMessage) -> None:
-        if self._silent:
-            del self._silent[peer]
         match message:
             case OwnerTurn() | OwnerPush() | OwnerClose() | NotOwner() | Moving():
                 self.edges.take(peer, message)
@@ -270,7 +268,11 @@ class Cluster:
 
     def on_silent(self, peer: str) -> None:
         self.edges.on_silent(peer)
-        self._silent[peer] += 1
-        if self._silent[peer] >= SILENCES:
-            self._silent.clear()
-            self.owned.drop_peer(peer)
+        now_s = trio.current_time()
+        in_a_row = {each: told for each, told in self._silences.items() if now_s - told[1] <= 2 * BEAT_S}
+        count = in_a_row.pop(peer, (0, now_s))[0] + 1
+        if count < SILENCES:
+            in_a_row[peer] = count, now_s
+        else:
+            self.owned.give_up(peer)
+        self._silences = in_a_row  # the others were heard since, or are not watched any more

@@ -119,10 +119,15 @@ class OwnedRooms:
         if rooms is None:
             return
         self._links.unwatch(peer)
-        for room_id in rooms:
-            actor = self._registry.get(room_id)
-            if actor is not None and isinstance(actor.remotes, RoomOfPeers):
-                _drop_group(actor.remotes.peers.get(peer))
+        for room in rooms.values():
+            _drop_group(room.peers.get(peer))
+
+    def give_up(self, peer: str) -> None:
+        """The peer was not heard for long. If it lives, its members have to enter again."""
+        for room_id, room in self._rooms.get(peer, {}).items():
+            if peer in room.peers:
+                self._send(peer, NotOwner(room_id))
+        self.drop_peer(peer)
 
     # Called for rooms that are not owned here any more
 

@@ -1,7 +1,10 @@
-"""A gateway in its cluster: what its peers are told when rooms are not there."""
+"""A gateway in its cluster: what its peers are told when rooms are not there, or the peers were not heard."""
 
+import trio
 from trio.testing import MockClock
 
+from omnisonic.actors.cluster.cluster import SILENCES
+from omnisonic.actors.cluster.link import BEAT_S, SILENT_S
 from omnisonic.actors.rooms.mailbox import Join
 from omnisonic.wire.frames import TEXT
 from omnisonic.wire.peer_messages import EdgeJoin, EdgeSaid, NotOwner
@@ -44,3 +47,34 @@ async def test_what_is_said_to_a_room_that_was_withdrawn_is_not_lost_in_silence(
         stage.tell(peer, EdgeSaid("jam", 1, [SAID], 1))
         await peer.wait_for(NotOwner("jam"))
         assert not actor.mailbox
+
+
+async def test_silences_of_a_peer_that_was_heard_between_do_not_add_up(autojump_clock: MockClock) -> None:
+    """It beats, and says nothing else for days."""
+    async with open_cluster_stage() as stage:
+        peer = await stage.open_peer("c")
+        await stage.enter(peer, "jam", 1)
+        for _ in range(2 * SILENCES):
+            stage.cluster.on_silent("c")
+            await trio.sleep(SILENT_S)
+        assert stage.numbers_of(peer, "jam") == {1}
+        assert NotOwner("jam") not in peer.heard
+
+
+async def test_a_peer_that_was_given_up_and_lives_is_told(autojump_clock: MockClock) -> None:
+    """Its members are out of the room, and enter again. Another peer is given up in its own time."""
+    async with open_cluster_stage() as stage:
+        first, second = await stage.open_peer("c"), await stage.open_peer("d")
+        await stage.enter(first, "jam", 1)
+        await stage.enter(second, "jam", 1)
+        stage.cluster.on_silent("c")
+        for _ in range(SILENCES - 1):
+            await trio.sleep(BEAT_S)
+            stage.cluster.on_silent("c")
+            stage.cluster.on_silent("d")
+        await first.wait_for(NotOwner("jam"))
+        assert stage.numbers_of(second, "jam") == {1}
+        await trio.sleep(BEAT_S)
+        stage.cluster.on_silent("d")
+        await second.wait_for(NotOwner("jam"))
+        await stage.enter(first, "jam", 2)
