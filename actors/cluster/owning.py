@@ -47,10 +47,11 @@ class OwnedRooms:
         return sum(len(group.connections) for room in rooms.values() for group in list(room.peers.values()))
 
     def sweep(self) -> None:
-        """Forget which rooms had members at a peer."""
+        """Forget which rooms had members at a peer, and rooms that are not here any more."""
         for peer, rooms in list(self._rooms.items()):
-            for room_id in [room_id for room_id, room in rooms.items() if peer not in room.peers]:
-                del rooms[room_id]
+            for room_id, room in list(rooms.items()):
+                if peer not in room.peers or self._registry.get(room_id) is not room.peers[peer].actor:
+                    del rooms[room_id]
             if not rooms:
                 del self._rooms[peer]
                 self._links.unwatch(peer)

@@ -1,19 +1,23 @@
 """A gateway in its cluster: what its peers are told when rooms are not there, or the peers were not heard."""
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from omnisonic.actors.cluster.cluster import SILENCES
 from omnisonic.actors.cluster.link import BEAT_S, SILENT_S
+from omnisonic.actors.cluster.links import FORGET_S
 from omnisonic.actors.rooms.mailbox import Join
+from omnisonic.actors.runtime.supervisor import MAX_RESTARTS
 from omnisonic.wire.frames import TEXT
-from omnisonic.wire.peer_messages import EdgeJoin, EdgeSaid, NotOwner
+from omnisonic.wire.peer_messages import EdgeJoin, EdgeSaid, NotOwner, OwnerClose
 from tests.actors.cluster.cluster_stage import open_cluster_stage
 from tests.actors.cluster.silent_connection import Silent
 from tests.actors.handles import member
 from tests.rooms import eventually
 
 SAID = (TEXT, b'{"type":"note","payload":null}')
+POISON = (TEXT, b'{"type":"poison","payload":null}')
 
 
 async def test_who_entered_at_a_gateway_that_has_no_answer_to_its_claim_is_told(autojump_clock: MockClock) -> None:
@@ -78,3 +82,22 @@ async def test_a_peer_that_was_given_up_and_lives_is_told(autojump_clock: MockCl
         stage.cluster.on_silent("d")
         await second.wait_for(NotOwner("jam"))
         await stage.enter(first, "jam", 2)
+
+
+async def test_a_room_that_failed_too_often_is_forgotten_with_its_remote_members(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing of it is kept: its peer is not watched any more."""
+    async with open_cluster_stage() as stage:
+        peer = await stage.open_peer("c")
+        await stage.enter(peer, "jam", 1)
+        actor = stage.registry.get("jam")
+        assert actor is not None
+        for crash in range(MAX_RESTARTS + 1):
+            await eventually(lambda: actor.is_alive)
+            stage.tell(peer, EdgeSaid("jam", 1, [POISON], crash + 1))
+            await eventually(lambda: not actor.is_alive)
+        assert stage.registry.get("jam") is None
+        await peer.wait_for(OwnerClose("jam", 1, 1011, "this room failed too often"))
+        await trio.sleep(FORGET_S + 1)
+        assert stage.cluster.links.describe() == []
