@@ -28,10 +28,12 @@ from omnisonic.actors.rooms.mailbox import (
     Control,
     Join,
     Leave,
+    Mail,
     Mailbox,
 )
 from omnisonic.actors.rooms.port import RoomPort
-from omnisonic.models import RoomId
+from omnisonic.actors.rooms.seat import ConnectionHandle
+from omnisonic.models import MemberId, RoomId
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.peer_messages import (
     ConnectionNumber,
@@ -75,6 +77,8 @@ class EdgeRoom:
         self._expected: int | None = None
         """What the one got who entered last, in bytes; None when that is not known."""
         self._waiting = Mailbox()
+        self._waited_for: set[ConnectionHandle] = set()
+        """The connections of which messages wait."""
         self.untaken = Untaken()
 
     def __len__(self) -> int:
@@ -109,17 +113,17 @@ class EdgeRoom:
                         self._waiting.tell(mail)
                 elif isinstance(mail, ChangeRole):
                     self._send(self.owner, EdgeRole(self._room_id, member.number, mail.is_listener))
+                elif self.is_paused and connection in self._waited_for:
+                    self._waiting.tell(mail)  # after what they have said last
                 else:
-                    self._forget(member)
-                    self._send(self.owner, EdgeLeave(self._room_id, member.number, mail.reason, mail.is_final))
-                    if not member.is_in:
-                        self._let_others_in()
+                    self._end(member, mail)
             case _:
                 raise AssertionError(f"{type(mail).__name__} is not for an edge room")
 
     def offer(self, messages: ClientMessages) -> bool:
         member = self._by_connection.get(messages.connection)  # type: ignore[call-overload]
         if self.is_paused or (member is None and self._waiting):  # perhaps its join waits
+            self._waited_for.add(messages.connection)
             return self._waiting.offer(messages)
         return member is None or self._pass_on(member, messages)
 
@@ -147,6 +151,13 @@ class EdgeRoom:
             ),
         )
         return True
+
+    def _end(self, member: EdgeMember, leave: Leave) -> None:
+        self._forget(member)
+        self.untaken.add_leave(leave)
+        self._send(self.owner, EdgeLeave(self._room_id, member.number, leave.reason, leave.is_final))
+        if not member.is_in:
+            self._let_others_in()
 
     def _pass_on(self, member: EdgeMember, messages: ClientMessages) -> bool:
         if not self.untaken.has_place_for(messages):
@@ -237,26 +248,30 @@ class EdgeRoom:
     def resume(self) -> None:
         """The owner hears us: send what waits."""
         self.is_paused = False
-        waiting, self._waiting = self._waiting, Mailbox()
-        transfer(waiting, self)
+        transfer(self._take_waiting(), self)
 
     def join_again(self, owner: str) -> None:
         """Enter again with all members, at this owner."""
         self.view.is_known = False
         if self._entering and owner == self.owner:
             self._expected = None  # what they got was lost: it may be more than a link has place for
-        joins, untaken = self._take_out(), self.untaken.take_all()
+        joins, untaken = self._take_out()
         self.owner, self._window = owner, self._context.window_of(owner)
-        waiting, self._waiting = self._waiting, Mailbox()
+        waiting = self._take_waiting()
+        leaving = {_member_of(mail.connection) for mail in waiting.queue if isinstance(mail, Leave)}
+        later: deque[Mail] = deque()
+        for mail in waiting.queue:
+            if isinstance(mail, Join) and mail.member.member_id not in leaving:
+                joins.append(mail)
+            else:
+                later.append(mail)
+        waiting.queue = later
         self.is_paused, is_paused = False, self.is_paused
-        for _, join in joins:
+        for join in joins:
             self.tell(join)
-        for mail in [mail for mail in waiting.queue if isinstance(mail, Join)]:
-            self.tell(mail)
         self.is_paused = is_paused and bool(self._members)  # nobody would tell that it is heard again
-        for messages in untaken:
-            pass_on(messages, self)
-        waiting.queue = deque(mail for mail in waiting.queue if not isinstance(mail, Join))
+        for said in untaken:
+            pass_on(said, self)
         transfer(waiting, self)
 
     def say_goodbye(self) -> None:
@@ -266,25 +281,37 @@ class EdgeRoom:
 
     def move(self, room: RoomPort) -> None:
         """Go on in a room that is here now: its members enter, and it gets what waits."""
-        for connection, join in self._take_out():
-            connection.move(room)
-            room.tell(join)
-        for messages in self.untaken.take_all():
-            pass_on(messages, room)
-        waiting, self._waiting = self._waiting, Mailbox()
-        transfer(waiting, room)
+        joins, untaken = self._take_out()
+        for mail in (*joins, *untaken):
+            pass_on(mail, room)
+        transfer(self._take_waiting(), room)
 
-    def _take_out(self) -> list[tuple[Connection, Join]]:
-        """Take out all members, each with how they enter again: those who were in have heard all up to here."""
-        members, position = list(self._members.values()), self.tail.position
-        for member in members:
+    def _take_waiting(self) -> Mailbox:
+        waiting, self._waiting = self._waiting, Mailbox()
+        self._waited_for.clear()
+        return waiting
+
+    def _take_out(self) -> tuple[list[Join], list[ClientMessages | Leave]]:
+        """Take out all members, as they enter again, and what has to be said again.
+
+        Those who were in have heard all up to here. Who has left, and has said something last, enters again, too.
+        """
+        members = [(member.connection, member.is_in) for member in self._members.values()]
+        for member in list(self._members.values()):
             self._forget(member)
         self._window.stop_waiting(self)
-        joins: list[tuple[Connection, Join]] = []
-        for member in members:
-            connection = member.connection
-            if member.is_in and position is not None:
+        untaken, position = self.untaken.take_all(), self.tail.position
+        left = [mail.connection for mail in untaken if isinstance(mail, Leave)]
+        members += [(connection, True) for connection in left if isinstance(connection, Connection)]
+        joins: list[Join] = []
+        for connection, is_in in members:
+            if is_in and position is not None:
                 connection.since = position
             if connection.member is not None:
-                joins.append((connection, join_mail(connection, is_rejoin=member.is_in)))
-        return joins
+                joins.append(join_mail(connection, is_rejoin=is_in))
+        return joins, untaken
+
+
+def _member_of(connection: ConnectionHandle) -> MemberId | None:
+    member = connection.member if isinstance(connection, Connection) else None
+    return None if member is None else member.member_id

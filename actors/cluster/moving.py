@@ -6,7 +6,7 @@ said and nobody has handled goes with it.
 
 from omnisonic.actors.connections.connection import Connection
 from omnisonic.actors.rooms.actor import RoomActor
-from omnisonic.actors.rooms.mailbox import ChangeRole, ClientMessages, Join, Leave, Mailbox, busy_frames
+from omnisonic.actors.rooms.mailbox import ChangeRole, ClientMessages, Control, Join, Leave, Mailbox, busy_frames
 from omnisonic.actors.rooms.port import RoomPort
 
 
@@ -25,24 +25,22 @@ def transfer(mailbox: Mailbox, room: RoomPort) -> None:
             mail.connection, Connection
         ):
             continue
-        if isinstance(mail, ClientMessages):
-            pass_on(mail, room)
-        else:
-            if isinstance(mail, Join):
-                mail.connection.move(room)
-            room.tell(mail)
+        pass_on(mail, room)
 
 
-def pass_on(messages: ClientMessages, room: RoomPort) -> None:
-    """Give what a connection to this gateway has said to `room`. Its sender is told when there is no place for it."""
-    if not room.offer(messages):
-        messages.connection.push(busy_frames(messages.frames))
+def pass_on(mail: Control | ClientMessages, room: RoomPort) -> None:
+    """Give mail of a connection to this gateway to `room`. Who has said something that finds no place is told."""
+    if not isinstance(mail, ClientMessages):
+        if isinstance(mail, Join) and isinstance(mail.connection, Connection):
+            mail.connection.move(room)
+        room.tell(mail)
+    elif not room.offer(mail):
+        mail.connection.push(busy_frames(mail.frames))
 
 
 def move_members(actor: RoomActor, room: RoomPort) -> None:
     """Have the members who are connected here, and what waits in the room's mailbox, go on in `room`."""
     for entry in actor.entries:
         if isinstance(entry.connection, Connection) and entry.connection.is_open:
-            entry.connection.move(room)
-            room.tell(join_mail(entry.connection, is_rejoin=True))
+            pass_on(join_mail(entry.connection, is_rejoin=True), room)
     transfer(actor.mailbox, room)

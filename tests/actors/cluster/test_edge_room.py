@@ -13,6 +13,7 @@ from tests.actors.cluster.silent_connection import Silent
 from tests.actors.handles import read_messages
 
 MEMBERS = 30
+SAID = (TEXT, b"{}")
 
 
 class Owner:
@@ -36,6 +37,10 @@ class Owner:
         self.offset += 1
         dismissed = [(number, 1008, "room_full")] if dismisses else []
         return OwnerTurn("jam", "epoch", self.offset, b"", {}, {number: (b"welcome", [missed])}, dismissed)
+
+    def kinds(self) -> list[str]:
+        """What was sent, in its order."""
+        return [type(message).__name__ for message in self.sent]
 
     def of(self, kind: type[EdgeJoin | EdgeLeave | EdgeSaid]) -> list[str | int]:
         """Whose messages of this kind came, in their order."""
@@ -142,6 +147,100 @@ def test_what_waited_and_finds_no_place_is_not_lost_in_silence(owner: Owner, edg
             edge.move(FullRoom())
     answers = [message["payload"] for message in read_messages(b"".join(ada.pushed))]
     assert ("room_busy", "a") in [(answer["code"], answer.get("id")) for answer in answers]
+
+
+class NextRoom(FullRoom):
+    """A room that takes everything. `got` is what, in its order."""
+
+    def __init__(self) -> None:
+        self.got: list[str] = []
+
+    def tell(self, mail: Control) -> None:
+        self.got.append(type(mail).__name__)
+
+    def offer(self, messages: ClientMessages) -> bool:
+        self.got.append("said")
+        return True
+
+
+@pytest.mark.parametrize("goes_on", ["there", "elsewhere", "here"])
+def test_what_somebody_says_last_while_the_owner_is_not_heard_is_said(
+    owner: Owner, edge: EdgeRoom, goes_on: str
+) -> None:
+    """They have left before the owner is heard again, or another one is known."""
+    ada, room = Silent("ada"), NextRoom()
+    edge.tell(Join(ada, Member("ada", "ada")))
+    edge.take_turn(owner.turn(), 0.0)
+    owner.sent.clear()
+    edge.is_paused = True
+    assert edge.offer(ClientMessages(ada, [SAID], 2))
+    edge.tell(Leave(ada, "left"))
+    assert owner.sent == []
+    match goes_on:
+        case "there":
+            edge.resume()
+            assert owner.kinds() == ["EdgeSaid", "EdgeLeave"]
+        case "elsewhere":
+            edge.is_paused = False
+            edge.join_again("the next owner")
+            assert owner.kinds() == ["EdgeJoin", "EdgeSaid", "EdgeLeave"]
+        case "here":
+            edge.move(room)
+            assert room.got == ["Join", "said", "Leave"]
+    assert len(edge) == 0
+
+
+def test_who_comes_back_while_the_owner_is_not_heard_comes_after_what_they_said(owner: Owner, edge: EdgeRoom) -> None:
+    """Their earlier connection says its last in the room of the next owner, and then they have the new one."""
+    before, again = Silent("ada"), Silent("ada")
+    edge.tell(Join(before, Member("ada", "ada")))
+    edge.take_turn(owner.turn(), 0.0)
+    owner.sent.clear()
+    edge.is_paused = True
+    assert edge.offer(ClientMessages(before, [SAID], 2))
+    edge.tell(Leave(before, "lost", is_final=False))
+    edge.tell(Join(again, Member("ada", "ada")))
+    edge.join_again("the next owner")
+    edge.resume()
+    edge.take_turn(owner.turn(), 0.0)
+    assert owner.kinds() == ["EdgeJoin", "EdgeSaid", "EdgeLeave", "EdgeJoin"]
+
+
+def test_who_has_said_nothing_leaves_at_once(owner: Owner, edge: EdgeRoom) -> None:
+    """Though others have, who wait for the owner to be heard."""
+    ada, bob = Silent("ada"), Silent("bob")
+    for connection in (ada, bob):
+        enter(edge, connection)
+        edge.take_turn(owner.turn(), 0.0)
+    owner.sent.clear()
+    edge.is_paused = True
+    assert edge.offer(ClientMessages(ada, [SAID], 2))
+    edge.tell(Leave(bob, "left"))
+    assert owner.kinds() == ["EdgeLeave"]
+
+
+@pytest.mark.parametrize("goes_on", ["elsewhere", "here"])
+def test_what_somebody_said_last_and_the_last_owner_did_not_take_is_said(
+    owner: Owner, edge: EdgeRoom, goes_on: str
+) -> None:
+    """They left before the room was handed over; the owner says that it has not taken it."""
+    ada, bob, room = Silent("ada"), Silent("bob"), NextRoom()
+    for connection, name in ((ada, "ada"), (bob, "bob")):
+        edge.tell(Join(connection, Member(name, name)))
+        edge.take_turn(owner.turn(), 0.0)
+    for connection in (bob, ada):
+        assert edge.offer(ClientMessages(connection, [SAID], 2))
+        edge.tell(Leave(connection, "left"))
+    taken = next(message.number for message in owner.sent if isinstance(message, EdgeSaid))
+    owner.sent.clear()
+    edge.untaken.confirm(taken, is_last=True)
+    if goes_on == "elsewhere":
+        edge.join_again("the next owner")
+        assert owner.kinds() == ["EdgeJoin", "EdgeSaid", "EdgeLeave"]
+        assert owner.of(EdgeJoin) == ["ada"]
+    else:
+        edge.move(room)
+        assert room.got == ["Join", "said", "Leave"]
 
 
 def test_members_who_get_much_enter_one_after_another(owner: Owner, edge: EdgeRoom) -> None:
