@@ -3,7 +3,7 @@
 import dataclasses
 
 from omnisonic.actors.rooms.mailbox import ChangeStanding, Join, Mailbox
-from omnisonic.actors.rooms.standing import HELD_ACKS, Standing
+from omnisonic.actors.rooms.standing import HELD_ACKS, HELD_IN_ALL, Standing
 from omnisonic.wire.recovery import Position
 from tests.actors.handles import FakeConnection, member, sent, text
 from tests.actors.room_stage import Stage
@@ -58,6 +58,22 @@ def test_only_so_many_acknowledgements_wait() -> None:
     assert all(standing.hold_ack(connection, b"ack") for _ in range(HELD_ACKS + 1))
     assert len(standing.take_held()) == HELD_ACKS
     assert standing.take_held() == []
+
+
+def test_who_says_much_takes_the_acknowledgements_of_nobody() -> None:
+    """While the room is not owned. What waits in all is bounded, too."""
+    standing = Standing()
+    standing.is_owned = False
+    loud, quiet = FakeConnection("loud"), FakeConnection("quiet")
+    for _ in range(20 * HELD_ACKS):
+        standing.hold_ack(loud, b"loud")
+    standing.hold_ack(quiet, b"quiet")
+    assert (quiet, b"quiet") in standing.take_held()
+    for number in range(200):
+        connection = FakeConnection(str(number))
+        for _ in range(HELD_ACKS):
+            assert standing.hold_ack(connection, b"ack")
+    assert len(standing.take_held()) == HELD_IN_ALL
 
 
 def test_who_was_here_before_comes_back_as_they_were_shown() -> None:
