@@ -288,6 +288,7 @@ class ClaimedRooms(RoomMemoryWriter):
                 if any(room.follows_write for room in rooms):
                     async with self._writes.lock:
                         pass  # the write has ended
+                await self._remove_deleted(rooms)
                 claims = await self._store.claim_unless_held([room.room_id for room in rooms], owner, fences=fences)
                 if owner == self._writes.owner:  # the claims of a run that was declared dead are void
                     return claims

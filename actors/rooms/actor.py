@@ -19,7 +19,17 @@ from opentelemetry.trace import Span, use_span
 
 from omnisonic.actors.rooms.batch import Batch, apply_edits
 from omnisonic.actors.rooms.hooks import Handoff, RoomContext
-from omnisonic.actors.rooms.mailbox import ClientMessages, Control, ExternalMessage, Join, Leave, Mail, Mailbox, Outside
+from omnisonic.actors.rooms.mailbox import (
+    ClientMessages,
+    Control,
+    Dismiss,
+    ExternalMessage,
+    Join,
+    Leave,
+    Mail,
+    Mailbox,
+    Outside,
+)
 from omnisonic.actors.rooms.seat import ConnectionHandle, Entry
 from omnisonic.actors.rooms.standing import Standing
 from omnisonic.actors.rooms.state import RoomState
@@ -51,6 +61,10 @@ class RoomActorEvents(Protocol):
     def on_memory_change(self, actor: "RoomActor") -> None: ...
 
     def on_crash(self, actor: "RoomActor", crash: Exception, letter: DeadLetter) -> None: ...
+
+    def drop(self, actor: "RoomActor", closing: Closing) -> None:
+        """Forget a room that has ended, and close everybody who waits for it."""
+        ...
 
 
 class RemoteMembers(Protocol):
@@ -216,23 +230,31 @@ class RoomActor:
                     self._handle(room, mail, batch, spans)
                     if batch.opening:
                         handled += len(next(reversed(batch.opening.values()))[1])  # a replay is work for the room
+                    if type(mail) is Dismiss and mail.ends_room:
+                        break
         except Exception as crash:  # noqa: BLE001 - a room may raise anything, and only this room may fail
             assert mail is not None
             self._end_turn(room, batch)
             _end_spans(spans, room)
             self._handle_crash(room, mail, crash)
+            self._end_after(mail)
             if began_ns:
                 stats.record_turn(time.perf_counter_ns() - began_ns, self._context.now_ms())
             return False
         self.messages += handled
         self._end_turn(room, batch)
         _end_spans(spans, room)
+        self._end_after(mail)
         tracer.left -= handled
         if started_ns:
             tracer.trace_turn(self.room_id, started_ns, handled, len(room.roster))
         if began_ns:
             stats.record_turn(time.perf_counter_ns() - began_ns, self._context.now_ms())
         return len(queue) > 0
+
+    def _end_after(self, mail: Mail | None) -> None:
+        if type(mail) is Dismiss and mail.ends_room:
+            self._events.drop(self, mail.closing)
 
     def _handle(self, room: RoomState, mail: Mail, batch: Batch, spans: list[Span]) -> None:
         """Have the room handle control mail. What began outside becomes a span of its trace, until the turn ends."""

@@ -125,10 +125,11 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """Close every connection, and end every lease."""
+    """Close every connection, and end every lease. `ends_room`: what the room remembers is nobody's any more."""
 
     closing: Closing
     trace: Trace | None = None
+    ends_room: bool = False
 
 
 @dataclass(frozen=True, slots=True)

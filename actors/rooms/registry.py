@@ -178,7 +178,7 @@ class Registry:
         return totals
 
     def drop(self, actor: RoomActor, closing: Closing) -> None:
-        """Close a room that cannot begin, and everybody who waits for it."""
+        """Forget a room that cannot begin, or has ended, and close everybody who waits for it."""
         self._forget(actor)
         actor.close(closing)
         self.on_roster_change(actor)

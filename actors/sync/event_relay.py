@@ -170,7 +170,7 @@ class EventRelay:
             case RoleLost():
                 actor.tell(DropLeasesOf(event.person, event.trace))
             case RoomClosed():
-                actor.tell(Dismiss(Closing(CloseCode.ROOM_CLOSED), event.trace))
+                actor.tell(Dismiss(Closing(CloseCode.ROOM_CLOSED), event.trace, ends_room=True))
             case _ as never:
                 assert_never(never)
 

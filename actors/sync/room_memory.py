@@ -58,6 +58,8 @@ class RoomMemoryWriter:
         self._now_ms = now_ms
         self._writes = RoomWrites(store, owner, now_ms)
         self._to_load: list[SavedRoom] = []
+        self._deleted: set[RoomId] = set()
+        """Rooms whose record may not be removed yet: nobody is to get it."""
         self._is_up = True
         self._is_known = False
         self._beat_at_s = -math.inf if store.outlives_process else math.inf
@@ -138,6 +140,7 @@ class RoomMemoryWriter:
         if (room := self._writes.rooms.get(room_id)) is not None:
             self._writes.drop(room)
         self._writes.delete(room_id)
+        self._deleted.add(room_id)
         self._wake.set()
 
     # Running
@@ -186,6 +189,7 @@ class RoomMemoryWriter:
                 if any(room.follows_write for room in rooms):
                     async with self._writes.lock:
                         pass  # the write has ended
+                await self._remove_deleted(rooms)
                 claims = await self._store.claim([room.room_id for room in rooms], self._writes.owner)
                 problem = None
                 for room, claimed in zip(rooms, claims, strict=True):
@@ -210,7 +214,7 @@ class RoomMemoryWriter:
         while True:
             try:
                 await self._beat()
-                await self._writes.write_all()
+                await self._write_all()
                 await self._touch()
             except Unavailable as problem:
                 self._note_down(problem.message)
@@ -224,6 +228,16 @@ class RoomMemoryWriter:
                 self._wake = trio.Event()
                 with trio.move_on_at(self._beat_at_s):
                     await self._wake.wait()
+
+    async def _write_all(self) -> None:
+        deleted = set(self._deleted)
+        await self._writes.write_all()
+        self._deleted -= deleted
+
+    async def _remove_deleted(self, rooms: Sequence[SavedRoom]) -> None:
+        """Have the records removed of those of these rooms that were deleted. Errors: `Unavailable`."""
+        if any(room.room_id in self._deleted for room in rooms):
+            await self._write_all()
 
     async def _beat(self) -> None:
         """Ask the store whether it still knows us, when it is time. Errors: `Unavailable`."""

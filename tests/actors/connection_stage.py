@@ -11,6 +11,7 @@ from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.telemetry import TurnTracer
+from omnisonic.wire.closing import Closing
 from omnisonic.wire.handshake import Entrance, Request
 from tests.actors.handles import Setting, member, read_messages
 
@@ -64,6 +65,9 @@ class NoEvents:
         pass
 
     def on_memory_change(self, actor: RoomActor) -> None:
+        pass
+
+    def drop(self, actor: RoomActor, closing: Closing) -> None:
         pass
 
     def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:

@@ -23,7 +23,7 @@ from omnisonic.actors.runtime.telemetry import MESSAGES_PER_SPAN, TurnTracer, pu
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.bus.events import Reply
-from omnisonic.wire.closing import CloseCode
+from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.messages import Envelope
 from tests.actors.handles import FakeConnection, Setting, member, sent, text
 from tests.actors.room_stage import Poisoned
@@ -51,6 +51,9 @@ class Events:
         pass
 
     def on_memory_change(self, actor: RoomActor) -> None:
+        pass
+
+    def drop(self, actor: RoomActor, closing: Closing) -> None:
         pass
 
     def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:

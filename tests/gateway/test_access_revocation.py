@@ -130,7 +130,7 @@ async def test_a_deleted_session_closes_its_room(stage: Stage, people: People, a
             goodbye = await bare.next("session.deleted")
             assert (goodbye["from"], goodbye["offset"]) == (None, 1)
             assert await is_closed_soon(bare) == (4004, "room_closed")
-    assert stage.roster(jam) == []
+    assert stage.gateway.room(jam) is None
     request = upgrade_request("/", stage.port, Sec_WebSocket_Protocol=shown(ada.ticket(jam)))
     status, _, body = await asked(stage, request)
     assert (status, body["code"]) == (403, "no_access")

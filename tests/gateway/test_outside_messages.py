@@ -117,3 +117,20 @@ async def test_a_room_that_is_closed_says_4004_to_everyone(stage: Stage, members
             assert await bare.closed() == (4004, "room_closed")
     async with stage.member("late"):
         assert stage.roster() == ["late"]
+
+
+async def test_whoever_comes_after_a_session_was_deleted_finds_nothing_of_it(stage: Stage) -> None:
+    """Its room is its members' alone; without a session, it is everybody's, and new."""
+    async with stage.member("ada") as ada:
+        await listening(stage)
+        await ada.say("note", id=1)
+        await ada.say("state.set", {"key": "song", "value": "ours"}, id=2)
+        await ada.next("ack")
+        await ada.next("ack")
+        epoch = stage.room().epoch
+        await stage.bus.publish(ROOM_EVENTS, encode(RoomClosed("jam")))
+        assert await ada.closed() == (4004, "room_closed")
+    late = await stage.bare_member("late", since=f"{epoch}:0")
+    welcome = late.welcome["payload"]
+    assert (welcome["offset"], welcome["state"], welcome["recovered"]) == (0, {}, False)
+    await late.aclose()

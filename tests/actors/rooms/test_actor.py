@@ -12,6 +12,7 @@ from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.mailbox import (
     DATA_FRAMES,
     ClientMessages,
+    Dismiss,
     Expire,
     ExternalMessage,
     Join,
@@ -22,6 +23,7 @@ from omnisonic.actors.rooms.mailbox import (
 from omnisonic.actors.rooms.stats import OPERATOR_RESTART
 from omnisonic.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from omnisonic.actors.runtime.telemetry import TurnTracer
+from omnisonic.models import Member
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import TEXT
@@ -29,9 +31,14 @@ from omnisonic.wire.messages import Envelope
 from tests.actors.handles import FakeConnection, Setting, member, sent, text
 from tests.actors.room_stage import Poisoned
 
+CLOSED = Closing(CloseCode.ROOM_CLOSED)
+
 
 class Fragile(Poisoned):
-    """A room that cannot bear the member `eve`, either, and does not start where the member `mallory` is."""
+    """A room that cannot bear the member `eve`, either, nor that `zoe` leaves.
+
+    It does not start where the member `mallory` is.
+    """
 
     def __init__(self, context: RoomContext) -> None:
         super().__init__(context)
@@ -43,6 +50,10 @@ class Fragile(Poisoned):
         if isinstance(mail, Join) and mail.member.member_id == "eve":
             raise RuntimeError("eve")
 
+    def on_leave(self, member: Member, reason: str) -> None:
+        if member.member_id == "zoe":
+            raise RuntimeError(reason)
+
 
 @dataclass
 class Diary:
@@ -51,6 +62,7 @@ class Diary:
     calls: list[str] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     crashes: list[Exception] = field(default_factory=list)
+    dropped: list[Closing] = field(default_factory=list)
 
     def schedule(self, actor: RoomActor) -> None:
         self.calls.append("mail")
@@ -61,6 +73,9 @@ class Diary:
 
     def on_memory_change(self, actor: RoomActor) -> None:
         pass
+
+    def drop(self, actor: RoomActor, closing: Closing) -> None:
+        self.dropped.append(closing)
 
     def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:
         self.letters.append(letter)
@@ -103,6 +118,20 @@ class Stage:
 
     def present(self) -> list[str]:
         return [entry.member.member_id for entry in self.actor.entries]
+
+
+@pytest.mark.parametrize("names", [("ada", "bob"), ("ada", "zoe")])
+def test_a_room_ends_with_the_mail_that_ends_it(names: tuple[str, str]) -> None:
+    """What was said before is heard; what waits is not handled. A crash while it ends keeps nothing of it."""
+    stage = Stage(*names)
+    stage.say("ada", "before")
+    stage.actor.tell(Dismiss(CLOSED, ends_room=True))
+    stage.actor.tell(Join(late := FakeConnection("late"), member("late")))
+    stage.actor.run_turn()
+    assert stage.types() == {"ada": [], names[1]: ["before"]}
+    assert [connection.closing for connection in stage.connections.values()] == [CLOSED, CLOSED]
+    assert (stage.present(), late.types()) == ([], [])
+    assert stage.diary.dropped == [CLOSED]
 
 
 def test_mail_asks_for_a_turn_once() -> None:

@@ -10,13 +10,14 @@ from omnisonic.actors.rooms.actor import RoomActor
 from omnisonic.actors.rooms.batch import RelayPrefixes
 from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.hooks import RoomContext
-from omnisonic.actors.rooms.mailbox import Join, Leave, PutLease
+from omnisonic.actors.rooms.mailbox import Dismiss, Join, Leave, PutLease
 from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.registry import EMPTY_S, Registry
 from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.models import RoomId
-from omnisonic.wire.closing import CloseCode
+from omnisonic.wire.closing import CloseCode, Closing
+from omnisonic.wire.recovery import Position
 from tests.actors.handles import FakeConnection, member, sent, text
 from tests.actors.room_stage import Poisoned
 
@@ -148,6 +149,29 @@ async def test_a_room_is_forgotten_when_it_has_been_empty_for_a_minute(house: Ho
     assert house.registry.get("jam") is None
     assert house.registry.totals() == before
     assert before.deliveries == 1
+
+
+async def test_whoever_comes_after_a_room_has_ended_finds_nothing_of_it(
+    house: House, autojump_clock: MockClock
+) -> None:
+    """Who is in it hears what was said before; who waits for it is closed, too."""
+    ada, bob, eve = house.enter("jam", "ada"), house.enter("jam", "bob"), FakeConnection("eve")
+    actor = house.registry.get_or_make("jam")
+    epoch = actor.epoch
+    actor.offer(sent(ada, text("note"), text("state.set", {"key": "key", "value": 1})))
+    actor.tell(Dismiss(Closing(CloseCode.ROOM_CLOSED), ends_room=True))
+    actor.tell(Join(eve, member("eve")))
+    house.dispatcher.run_turns()
+    assert bob.types() == ["note", "state.changed"]
+    assert [each.closing for each in (ada, bob, eve)] == [Closing(CloseCode.ROOM_CLOSED)] * 3
+    assert eve.types() == []
+    assert house.registry.get("jam") is None
+    assert house.watcher.changed[-1] == "jam"
+    late = FakeConnection("late")
+    house.registry.get_or_make("jam").tell(Join(late, member("late"), since=Position(epoch, 0)))
+    house.dispatcher.run_turns()
+    welcome = late.received()[0]["payload"]
+    assert (welcome["epoch"] == epoch, welcome["offset"], welcome["state"]) == (False, 0, {})
 
 
 async def test_a_room_that_waits_for_its_turn_is_not_forgotten(house: House, autojump_clock: MockClock) -> None:

@@ -22,6 +22,7 @@ from omnisonic.actors.rooms.roster import TAKEOVERS
 from omnisonic.actors.runtime.dead_letters import DeadLetter
 from omnisonic.actors.runtime.telemetry import TurnTracer
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
+from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import Frame
 from omnisonic.wire.recovery import parse_position
 from tests.actors.handles import Clock, FakeConnection, member, sent, text
@@ -48,6 +49,9 @@ class Events:
         pass
 
     def on_memory_change(self, actor: RoomActor) -> None:
+        pass
+
+    def drop(self, actor: RoomActor, closing: Closing) -> None:
         pass
 
     def on_crash(self, actor: RoomActor, crash: Exception, letter: DeadLetter) -> None:

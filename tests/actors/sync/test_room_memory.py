@@ -503,6 +503,35 @@ async def test_the_record_of_a_deleted_session_is_removed(store: Shared, autojum
         assert [await store.record(room) for room in ("here", "there")] == [None, None]
 
 
+@pytest.mark.parametrize("is_down", [False, True])
+async def test_who_enters_at_once_after_a_session_was_deleted_gets_nothing_of_it(
+    store: Shared, autojump_clock: MockClock, *, is_down: bool
+) -> None:
+    """Though the record is still there: it is removed before it would be read."""
+    async with running(store) as run:
+        run.enter()
+        run.say()
+        run.leave()
+        await run.settled()
+        await run.forget()
+        await run.settled()
+        assert await store.record() is not None
+        run.enter(room="other")
+        await run.settled()
+        run.say(room="other")
+        await trio.sleep(COALESCE_S / 2)  # it is written, and the next write is not due yet
+        store.is_down = is_down
+        run.writer.on_room_deleted("jam")
+        late = run.enter("late")
+        await trio.sleep(LOAD_S)
+        store.is_down = False
+        run.say(name="late")
+        await run.settled()
+        welcome = late.received()[0]["payload"]
+        assert (welcome["offset"], run.actor().offset) == (0, 1)
+        assert (await store.record()) is not None
+
+
 async def test_rooms_that_were_forgotten_while_the_store_is_away_are_bounded(
     store: Shared, autojump_clock: MockClock
 ) -> None:
