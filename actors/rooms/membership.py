@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from mypy_extensions import mypyc_attr
 
 from omnisonic.actors.rooms.batch import Batch
+from omnisonic.actors.rooms.history import Recovery
 from omnisonic.actors.rooms.hooks import Hooks, RoomContext
 from omnisonic.actors.rooms.mailbox import (
     ChangeRole,
@@ -33,7 +34,7 @@ from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import TEXT, header
 from omnisonic.wire.messages import ReplyId, Welcome
-from omnisonic.wire.recovery import Position, gap_frame
+from omnisonic.wire.recovery import HistoryGap, Position, gap_frame
 
 LeaseMail: TypeAlias = PutLease | DropLease | DropLeasesOf | SyncLeases | Expire
 
@@ -164,6 +165,8 @@ class RoomMembership(Hooks):
             if (gap := memory.disprove(since)) is not None:
                 batch.to_others(connection, gap_frame(gap))
             recovery = memory.plan_recovery(since, self.offset)
+            if seat.has_lost and recovery.is_complete:
+                recovery = Recovery(False, recovery.after, HistoryGap(since.epoch, since.offset + 1, None, None))
             after, is_complete = recovery.after, recovery.is_complete
             if recovery.gap is not None:
                 replay.append(gap_frame(recovery.gap))

@@ -51,7 +51,7 @@ class Wait:
 class Entry:
     """A seat, as it survives a crash of its room. `pending` are frames for a member who is waited for.
 
-    `is_listener`: its connection changes nothing in the room.
+    `is_listener`: its connection changes nothing in the room. `has_lost`: frames that were kept for it are lost.
     """
 
     member: Member
@@ -61,6 +61,7 @@ class Entry:
     wait: Wait | None = None
     pending: tuple[bytes, ...] = ()
     is_listener: bool = False
+    has_lost: bool = False
 
 
 class Seat:
@@ -70,6 +71,7 @@ class Seat:
         "binary_head",
         "connection",
         "directed_suffix",
+        "has_lost",
         "is_listener",
         "lease_until_s",
         "line",
@@ -88,6 +90,7 @@ class Seat:
         self.wait = entry.wait
         self.pending = entry.pending
         self.is_listener = entry.is_listener
+        self.has_lost = entry.has_lost
         self.takeovers: deque[float] | None = None
         """When other connections took over this seat while it was connected, the latest; None when none did."""
         self.relay_suffix = relay_suffix(entry.member.member_id)
@@ -113,10 +116,10 @@ class Seat:
         return True
 
     def take_pending(self) -> tuple[bytes, ...]:
-        """Take out what was kept for the member."""
-        pending, self.pending = self.pending, ()
+        """Take out what was kept for the member, who is told what is lost."""
+        pending, self.pending, self.has_lost = self.pending, (), False
         return pending
 
     def entry(self) -> Entry:
         held = self.connection, self.lease_until_s, self.person, self.wait
-        return Entry(self.member, *held, self.pending, self.is_listener)
+        return Entry(self.member, *held, self.pending, self.is_listener, self.has_lost)
