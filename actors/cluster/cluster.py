@@ -13,6 +13,7 @@ members. Declared dead: it takes another name, and claims its rooms again; those
 Shutdown: `hand_over`, then `end`.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, assert_never
 
@@ -59,11 +60,17 @@ TICK_S: Final = 0.1
 BEGIN_S: Final = 4.0
 """At the start, for a lease, and for a store that does not know yet who holds which room."""
 HAND_OVER_S: Final = 3.0
+"""At the end, for the mail and the saving of rooms with members elsewhere."""
+HAND_OVERS: Final = 64
+"""So many rooms are handed over at a time: one that is slow to save keeps no other one."""
 SETTLE_S: Final = 0.01
 SILENCES: Final = 8
 """After this many reports in a row that a peer is silent, one every `BEAT_S`, its members count as gone."""
 LINKS_S: Final = 1.0
 """At the end, for what still waits for peers."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class ClusterGateway(Protocol):
@@ -148,26 +155,49 @@ class Cluster:
         return self.edges.find_place(room_id)
 
     async def hand_over(self) -> None:
-        """Release the rooms with members elsewhere, one after another, and then all others. Nobody is here any more."""
+        """Release the rooms with members elsewhere, and then all others. Nobody is here any more.
+
+        A room that is not ready after `HAND_OVER_S` is stopped as it is: when it is released, others may own it.
+        """
         self.edges.is_draining = True
+        limit = trio.CapacityLimiter(HAND_OVERS)
         with trio.move_on_after(HAND_OVER_S):
-            for actor in self._registry:
-                if actor.remotes is not None and self.claims.owns(actor.room_id):
-                    await self._hand_over(actor)
-        await self.claims.release_all()
+            async with trio.open_nursery() as nursery:
+                for actor in self._rooms_with_remotes():
+                    nursery.start_soon(self._hand_over, actor, limit)
+        for actor in self._rooms_with_remotes():
+            self.owned.reject(actor)
+            self._release(actor)
+        try:
+            await self.claims.release_all()
+        finally:
+            self.owned.end_moves()
         await self.links.drain(LINKS_S)
 
     async def end(self) -> None:
         """End the lease: others may claim what this gateway still holds."""
         await self.lease.end()
 
-    async def _hand_over(self, actor: RoomActor) -> None:
-        while actor.mailbox:  # noqa: ASYNC110 - a room has no event for it
-            await trio.sleep(SETTLE_S)
-        self.owned.begin_move(actor)
-        actor.hold()
-        if self.save_room is not None:
-            await self.save_room(actor.room_id)
+    def _rooms_with_remotes(self) -> list[RoomActor]:
+        return [actor for actor in self._registry if actor.remotes is not None and self.claims.owns(actor.room_id)]
+
+    async def _hand_over(self, actor: RoomActor, limit: trio.CapacityLimiter) -> None:
+        async with limit:
+            while actor.mailbox:  # noqa: ASYNC110 - a room has no event for it
+                await trio.sleep(SETTLE_S)
+            self.owned.begin_move(actor)
+            actor.hold()
+            try:
+                if self.save_room is not None:
+                    await self.save_room(actor.room_id)
+            except trio.Cancelled:
+                _log.error("room.not_saved", extra={"room": actor.room_id})
+                raise
+            finally:
+                self._release(actor)
+
+    def _release(self, actor: RoomActor) -> None:
+        """Handle nothing of this room any more, and release it."""
         self._registry.withdraw(actor)
         self.claims.release(actor)
 

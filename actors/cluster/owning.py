@@ -156,6 +156,12 @@ class OwnedRooms:
         for group in self._moving.pop(room_id, []):
             self._send(group.peer, Moving(room_id, group.taken))
 
+    def end_moves(self) -> None:
+        """Rooms that could not be released are not here either: who has members in them has to find their owner."""
+        for room_id in list(self._moving):
+            for group in self._moving.pop(room_id):
+                self._send(group.peer, NotOwner(room_id))
+
     def _group(self, peer: str, room_id: RoomId) -> PeerMembers | None:
         room = self._rooms.get(peer, {}).get(room_id)
         group = None if room is None else room.peers.get(peer)

@@ -17,7 +17,7 @@ from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.models import RoomId
 from omnisonic.stores.bus.memory import MemoryBus
-from omnisonic.stores.room_memory import Claim
+from omnisonic.stores.room_memory import Claim, Outcome, RoomWrite
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
 from omnisonic.wire.peer_messages import ConnectionNumber, EdgeJoin, PeerMessage
 from tests.actors.handles import member
@@ -59,6 +59,11 @@ class LateMemory(InProcessRoomMemory):
         if self.is_silent:
             await trio.sleep_forever()
         return claims
+
+    async def write(self, writes: Sequence[RoomWrite]) -> list[Outcome]:
+        if self.is_silent:
+            await trio.sleep_forever()
+        return await super().write(writes)
 
 
 class Peer:

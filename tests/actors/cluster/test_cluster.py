@@ -4,18 +4,20 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from omnisonic.actors.cluster.cluster import SILENCES
+from omnisonic.actors.cluster.cluster import HAND_OVER_S, SILENCES
 from omnisonic.actors.cluster.link import BEAT_S, SILENT_S
 from omnisonic.actors.cluster.links import FORGET_S
 from omnisonic.actors.rooms.mailbox import Join
 from omnisonic.actors.runtime.supervisor import MAX_RESTARTS
+from omnisonic.models import RoomId
 from omnisonic.wire.frames import TEXT
-from omnisonic.wire.peer_messages import EdgeJoin, EdgeSaid, NotOwner, OwnerClose
+from omnisonic.wire.peer_messages import EdgeJoin, EdgeSaid, Moving, NotOwner, OwnerClose
 from tests.actors.cluster.cluster_stage import open_cluster_stage
 from tests.actors.cluster.silent_connection import Silent
 from tests.actors.handles import member
 from tests.rooms import eventually
 
+SOON_S = 0.1
 SAID = (TEXT, b'{"type":"note","payload":null}')
 POISON = (TEXT, b'{"type":"poison","payload":null}')
 
@@ -101,3 +103,55 @@ async def test_a_room_that_failed_too_often_is_forgotten_with_its_remote_members
         await peer.wait_for(OwnerClose("jam", 1, 1011, "this room failed too often"))
         await trio.sleep(FORGET_S + 1)
         assert stage.cluster.links.describe() == []
+
+
+async def test_a_room_that_is_slow_to_save_keeps_no_other_one(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A gateway that stops hands over each of its rooms, and handles none of them after that."""
+    async with open_cluster_stage() as stage:
+        peer = await stage.open_peer("c")
+        rooms = ["slow", "jam", "duo"]
+        for number, room in enumerate(rooms):
+            await stage.enter(peer, room, number)
+        actors = list(stage.registry)
+
+        async def save(room_id: RoomId) -> None:
+            if room_id == "slow":
+                await trio.sleep_forever()
+
+        stage.cluster.save_room = save
+        began_s = trio.current_time()
+        await stage.cluster.hand_over()
+        assert trio.current_time() - began_s <= HAND_OVER_S + SOON_S
+        for room in rooms:
+            await peer.wait_for(Moving(room))
+        assert [actor.is_withdrawn for actor in actors] == [True] * 3
+        assert await stage.memory.holders(rooms) == [None] * 3
+        assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["room.not_saved"]
+
+
+async def test_a_room_that_cannot_be_handed_over_in_time_is_not_handled_after_that(autojump_clock: MockClock) -> None:
+    """It has not done what its members have sent. They are told that it is not here, and it is released."""
+    async with open_cluster_stage() as stage:
+        peer = await stage.open_peer("c")
+        await stage.enter(peer, "jam", 1)
+        actor = stage.registry.get_or_make("jam")
+        actor.hold()
+        stage.tell(peer, EdgeSaid("jam", 1, [SAID], 1))
+        await eventually(lambda: bool(actor.mailbox))
+        await stage.cluster.hand_over()
+        await peer.wait_for(NotOwner("jam"))
+        assert actor.is_withdrawn
+        assert await stage.memory.holders(["jam"]) == [None]
+
+
+async def test_members_of_a_room_that_could_not_be_released_are_told(autojump_clock: MockClock) -> None:
+    """The store does not answer: they find out who has the room, once the lease of its owner has ended."""
+    async with open_cluster_stage() as stage:
+        peer = await stage.open_peer("c")
+        await stage.enter(peer, "jam", 1)
+        stage.memory.is_silent = True
+        await stage.cluster.hand_over()
+        await peer.wait_for(NotOwner("jam"))
+        assert Moving("jam") not in peer.heard
