@@ -74,7 +74,8 @@ class Peer:
         self.links = PeerLinks(bus, run, self)
         self._news = trio.Event()
 
-    def on_message(self, _peer: str, message: PeerMessage) -> None:
+    def on_message(self, peer: str, message: PeerMessage) -> None:
+        del peer
         self.heard.append(message)
         self._news.set()
 
