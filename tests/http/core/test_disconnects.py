@@ -2,10 +2,10 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from quart import request
@@ -47,7 +47,7 @@ class Site:
 
 
 @asynccontextmanager
-async def nothing() -> Any:
+async def nothing() -> AsyncIterator[None]:
     yield
 
 

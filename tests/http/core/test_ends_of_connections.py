@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -62,7 +62,7 @@ class Site:
 
 
 @asynccontextmanager
-async def nothing() -> Any:
+async def nothing() -> AsyncIterator[None]:
     yield
 
 

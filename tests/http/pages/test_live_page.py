@@ -283,7 +283,14 @@ def test_whoever_has_loaded_the_page_again_leaves_no_ghost(visit: Visit, site: W
     session = new_session(site, "Ada")
     page = visit(f"/sessions/{session}", who="Ada")
     me = str(page.locator("#main").get_attribute("data-person"))
-    recording = {"id": "one", "trackId": None, "name": "Take", "atSeconds": 0, "seconds": 1, "peaks": []}
+    recording: dict[str, object] = {
+        "id": "one",
+        "trackId": None,
+        "name": "Take",
+        "atSeconds": 0,
+        "seconds": 1,
+        "peaks": [],
+    }
     for key, value in [("place", {"playing": True}), ("recording", recording)]:
         gateway.do(gateway.fake.share, session, me, f"{key}.{me}", value)
     join(page)
