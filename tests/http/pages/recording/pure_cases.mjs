@@ -405,14 +405,15 @@ cases["others who record have a clip that grows until they stop, and nonsense ha
   };
   const recordings = new Recordings({ memberId: "me", timeline, nameOf: () => "Ana", tell: (words) => told.push(words) });
   const value = { id: "a", trackId: null, name: "Bass", atSeconds: 8, seconds: 1, peaks: [51] };
-  recordings.heard("recording.me", value);
+  recordings.heard("recording.me", value, "me");
   for (const odd of [null, 7, { ...value, peaks: "x" }, { ...value, seconds: -1 }, { ...value, peaks: Array(1001).fill(0) }]) {
-    recordings.heard("recording.ana", odd);
+    recordings.heard("recording.ana", odd, "ana");
   }
+  recordings.heard("recording.ana", value, "bo");
   assert.deepEqual(told, []);
-  recordings.heard("recording.ana", value);
-  recordings.heard("recording.ana", { ...value, seconds: 2 });
-  recordings.heard("recording.ana", null);
+  recordings.heard("recording.ana", value, "ana");
+  recordings.heard("recording.ana", { ...value, seconds: 2 }, "ana");
+  recordings.heard("recording.ana", null, "ana");
   assert.deepEqual(told, ["Ana is recording.", ["Bass", [0.2], 1], ["Bass", [0.2], 2], "end"]);
 };
 
@@ -423,9 +424,9 @@ cases["of others who record in a loop the present pass is shown, and it is said 
   };
   const recordings = new Recordings({ memberId: "me", timeline, nameOf: () => "Ana", tell: (words) => told.push(words) });
   const value = { id: "a", trackId: null, name: "Bass", atSeconds: 8, seconds: 2, peaks: [51] };
-  recordings.heard("recording.ana", value);
-  recordings.heard("recording.ana", { ...value, id: "b", name: "Bass take 2", seconds: 0.5 });
-  recordings.heard("recording.ana", null);
+  recordings.heard("recording.ana", value, "ana");
+  recordings.heard("recording.ana", { ...value, id: "b", name: "Bass take 2", seconds: 0.5 }, "ana");
+  recordings.heard("recording.ana", null, "ana");
   assert.deepEqual(told, ["Ana is recording.", ["Bass", 2], "end", ["Bass take 2", 0.5], "end"]);
 };
 
