@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -44,6 +45,21 @@ def _major_version(node: str) -> int:
 
 NODE: Final = _find_node()
 needs_node: Final = pytest.mark.skipif(not NODE, reason="needs node 22 or newer, or the wheel of the dev extra")
+
+TESTS_S: Final = 60.0
+
+
+def run_tests(program: Path, given: Path, *, count: int) -> None:
+    """Run a program of Node's own tests with `given` as its argument. So many tests have to pass, and none may fail."""
+    ended = subprocess.run(
+        [*NODE, "--test-reporter=tap", str(program), str(given)],
+        capture_output=True,
+        text=True,
+        timeout=TESTS_S,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert re.search(rf"^# pass {count}$", ended.stdout, re.MULTILINE), ended.stdout
 
 
 class Thrown(Exception):

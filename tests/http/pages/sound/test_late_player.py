@@ -1,11 +1,10 @@
 """The player that is loaded later, and the presses that let its sound out, in Node (`late_player.test.mjs`)."""
 
-import subprocess
 from pathlib import Path
 from typing import Final
 
 from omnisonic.http.core.static_files import STATIC_DIR
-from tests.client_js.programs import DEADLINE_S, NODE, needs_node
+from tests.client_js.programs import needs_node, run_tests
 
 pytestmark = needs_node
 
@@ -15,12 +14,4 @@ TESTS: Final = 4
 
 def test_sound_is_let_out_by_a_press_and_loaded_again_when_it_has_failed() -> None:
     """What some browsers want of a press, and what a bad connection does: each a test in the program."""
-    ended = subprocess.run(
-        [*NODE, "--test-reporter=tap", str(PROGRAM), str(STATIC_DIR)],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert f"# pass {TESTS}" in ended.stdout, ended.stdout
+    run_tests(PROGRAM, STATIC_DIR, count=TESTS)
