@@ -6,7 +6,7 @@ The worker is `tests.http.making`; what it would tell the room, `hear` tells the
 from typing import Any, Final
 
 import msgspec
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, Route
 
 from omnisonic.models import Export
 from omnisonic.studio.exports import progress_event
@@ -51,6 +51,18 @@ def taken(site: Web, progress: int = 0) -> Job:
 def beat(site: Web, job: Job, progress: int) -> None:
     """It is made as far as that now."""
     assert site.do(ExportQueue(site.database).renew(job, progress))
+
+
+def publish_progress(site: Web, gateway: GatewayThread, job: Job, progress: int) -> None:
+    """It is made as far as that now, and then whoever is in the room hears it."""
+    beat(site, job, progress)
+    publish_export(gateway, job.export, progress=progress)
+
+
+def hold_list(page: Page) -> None:
+    """Let no reading of the list end from now on: what the page knows of mixdowns, the room has told it."""
+    held: list[Route] = []
+    page.route("**/api/export?*", lambda route: held.append(route))
 
 
 def publish_export(gateway: GatewayThread, export: Export, **changes: Any) -> None:

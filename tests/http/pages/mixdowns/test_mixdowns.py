@@ -10,12 +10,14 @@ from tests.http.pages.mixdowns.stage import (
     beat,
     fact,
     finished,
+    hold_list,
     is_received,
     list_mixdowns,
     make_mixdown,
     mixdowns,
     newest,
     publish_export,
+    publish_progress,
     render,
     request_mixdown,
     status,
@@ -47,6 +49,7 @@ def test_whoever_comes_in_the_middle_sees_how_far_it_is(
     expect(status(page)).to_have_text("Status: processing, 42 %")
     if is_in_the_room:
         join(page)
+        hold_list(page)
         publish_export(gateway, job.export, progress=77)
     else:
         beat(site, job, 77)
@@ -90,7 +93,7 @@ def test_only_steps_are_announced(visit: Visit, site: Web, gateway: GatewayThrea
     render(page).click()
     expect(mixdowns(page)).to_have_count(2)
     job = taken(site)
-    publish_export(gateway, job.export, progress=1)
+    publish_progress(site, gateway, job, 1)
     expect(announced(newest(page))).to_have_text("The mixdown is being rendered.")
     page.evaluate("""() => {
         window.said = [];
@@ -99,7 +102,7 @@ def test_only_steps_are_announced(visit: Visit, site: Web, gateway: GatewayThrea
         for (const each of live) watch.observe(each, { childList: true, characterData: true, subtree: true });
     }""")
     for progress in (20, 50, 80):
-        publish_export(gateway, job.export, progress=progress)
+        publish_progress(site, gateway, job, progress)
     expect(status(page)).to_have_text("Status: processing, 80 %")
     assert page.evaluate("said.length") == 0
     publish_export(gateway, finished(site, job))
@@ -132,6 +135,7 @@ def test_one_that_is_tried_again_says_so(visit: Visit, site: Web, gateway: Gatew
     job = taken(site, 60)
     page = join(visit(studio(session), who="Ada"))
     expect(status(page)).to_have_text("Status: processing, 60 %")
+    hold_list(page)
     publish_export(gateway, job.export, status="pending", progress=0)
     expect(status(page)).to_have_text("Status: pending, waiting for its turn")
     publish_export(gateway, job.export, progress=5)

@@ -15,6 +15,7 @@ from tests.http.pages.mixdowns.stage import (
     newest,
     note,
     publish_export,
+    publish_progress,
     render,
     request_mixdown,
     status,
@@ -46,7 +47,7 @@ def test_a_mixdown_is_asked_for_and_followed_until_it_can_be_taken_home(
     expect(page.get_by_text(QUEUED)).to_be_visible()
     expect(status(page)).to_have_text("Status: pending, waiting for its turn")
     job = taken(site)
-    publish_export(gateway, job.export, progress=42)
+    publish_progress(site, gateway, job, 42)
     expect(status(page)).to_have_text("Status: processing, 42 %")
     expect(newest(page).get_by_role("progressbar", name="Rendered")).to_have_attribute("value", "42")
     publish_export(gateway, finished(site, job))
