@@ -17,9 +17,9 @@ from typing import Final
 from omnisonic.actors.connections.connection import LOST, Connection, ConnectionOwner
 from omnisonic.actors.connections.send_buffer import SendBuffer
 from omnisonic.actors.rooms.mailbox import ClientMessages, busy_frames
-from omnisonic.wire import messages
 from omnisonic.wire.closing import CloseCode, Closing, is_valid_close_body
 from omnisonic.wire.frames import CLOSE, PING, PONG, Frame, frame
+from omnisonic.wire.refusals import drop_frames
 
 READ_BYTES: Final = 65_536
 GOING_AWAY_CODE: Final = CloseCode.GOING_AWAY.to_bytes(2, "big")
@@ -115,7 +115,7 @@ class SocketConnection(Connection):
             self.close(Closing(CloseCode.RATE_LIMIT, "sending faster than allowed"))
             return
         sentence = "You send faster than allowed: this message was dropped."
-        if errors := messages.drop_frames("rate_limited", sentence, frames, is_told=self._limited):
+        if errors := drop_frames("rate_limited", sentence, frames, is_told=self._limited):
             self.push(errors)
         self._limited = True
 

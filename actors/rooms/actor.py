@@ -42,7 +42,8 @@ from omnisonic.models import MemberId
 from omnisonic.stores.bus.events import Reply
 from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import TEXT, Frame
-from omnisonic.wire.messages import encode_envelope, error_frame, read_reply_id
+from omnisonic.wire.messages import encode_envelope, error_frame
+from omnisonic.wire.refusals import read_reply_id
 
 CRASHED: Final = "The room could not take this message."
 """The error that the sender of a message gets when it crashed the room."""

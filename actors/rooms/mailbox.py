@@ -23,8 +23,9 @@ from omnisonic.stores.bus.events import Reply
 from omnisonic.studio.messages import Kept
 from omnisonic.wire.closing import Closing
 from omnisonic.wire.frames import Frame
-from omnisonic.wire.messages import Envelope, drop_frames
+from omnisonic.wire.messages import Envelope
 from omnisonic.wire.recovery import Position
+from omnisonic.wire.refusals import drop_frames
 from omnisonic.wire.transport import Tempo
 
 DATA_FRAMES: Final = 16_384

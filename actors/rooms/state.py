@@ -53,6 +53,7 @@ from omnisonic.wire.messages import (
     decode_long,
     too_large,
 )
+from omnisonic.wire.refusals import refusal_frame
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -139,7 +140,7 @@ class RoomState(RoomDelivery):
                         parse_json(envelope.payload)
                         opening = relay_prefixes[envelope.type]
                     except (DecodeError, InvalidInput) as wrong:
-                        replies.append(messages.refusal_frame(wrong, payload))
+                        replies.append(refusal_frame(wrong, payload))
                         continue
                     if (
                         opening is None

@@ -50,7 +50,8 @@ from omnisonic.studio.access.server_keys import ServerKeyStore
 from omnisonic.studio.sessions import OwnerOnly, SessionStore
 from omnisonic.wire.json_limits import DEPTH, check_numbers, nesting_depth
 from omnisonic.wire.message_types import HANDLED_TYPES, SERVER_TYPES, SHARED_TYPES, SIGNAL_PREFIX
-from omnisonic.wire.messages import TYPE_LENGTH, explain_decode_error
+from omnisonic.wire.messages import TYPE_LENGTH
+from omnisonic.wire.refusals import explain_decode_error
 
 INTERNAL_TYPES: Final = (SERVER_TYPES | HANDLED_TYPES) - SHARED_TYPES
 """Types that only the server sends, or only a member may send."""

@@ -8,8 +8,6 @@ Too large, too deep, or not JSON: the sender gets an `error`, and nothing is rel
 `LARGEST_MESSAGE_BYTES`: the connection is closed (1009).
 """
 
-import json
-import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -17,9 +15,8 @@ import msgspec
 
 from omnisonic.errors import InvalidInput
 from omnisonic.models import Member, MemberId, RoomId
-from omnisonic.models.names import has_halves
-from omnisonic.wire.frames import TEXT, Frame, frame
-from omnisonic.wire.json_limits import DEPTH, check_digits, invalid_number, nesting_depth
+from omnisonic.wire.frames import TEXT, frame
+from omnisonic.wire.json_limits import DEPTH, check_digits, nesting_depth
 
 MESSAGE_BYTES: Final = 65_536
 """A longer message is answered with an error and not relayed."""
@@ -43,12 +40,6 @@ class Envelope(msgspec.Struct, gc=False):
     to: str | None = None
     id: str | int | None = None
     keep: bool = False
-
-
-class _Identified(msgspec.Struct, gc=False):
-    """The `id` of what is no message otherwise."""
-
-    id: str | int | None = None
 
 
 class PresenceSet(msgspec.Struct, rename="camel"):
@@ -108,13 +99,12 @@ class Ack(msgspec.Struct):
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_reply_id: Final = msgspec.json.Decoder(str | int).decode
-_decode_identified: Final = msgspec.json.Decoder(_Identified).decode
 _decode_presence: Final = msgspec.json.Decoder(PresenceSet).decode
 
 decode: Final = msgspec.json.Decoder(Envelope).decode
 """Decode the envelope of a message shorter than `SHORT_MESSAGE_BYTES`.
 
-Raises `msgspec.DecodeError`, which `explain_decode_error` turns into a code and a sentence.
+Raises `msgspec.DecodeError`, which `omnisonic.wire.refusals.explain_decode_error` turns into a code and a sentence.
 """
 
 
@@ -139,36 +129,9 @@ def decode_long(text: bytes) -> Envelope:
     return envelope
 
 
-def read_reply_id(frame_: Frame) -> ReplyId | None:
-    """The `id` of a client's message; None without one, or when the message cannot be read."""
-    opcode, text = frame_
-    if opcode != TEXT:
-        return None
-    try:
-        return decode_long(text).id
-    except (msgspec.DecodeError, InvalidInput):
-        return None
-
-
 def encode_envelope(envelope: Envelope) -> bytes:
     """Encode an envelope as the text that it is read from."""
     return _encode(envelope)
-
-
-def explain_decode_error(error: msgspec.DecodeError, text: bytes) -> InvalidInput:
-    """The code and sentence for a client whose message `text` could not be decoded.
-
-    Returns:
-        `invalid_json`, also for half a surrogate pair, which other parsers may refuse (RFC 8259 8.2);
-        `invalid_message` for JSON that is not an envelope.
-    """
-    if _SURROGATE.search(_SURROGATE_PAIR.sub(b" ", text)):
-        return InvalidInput(
-            "This message has half a character: \\ud800 to \\udfff are halves, and two make one.", code="invalid_json"
-        )
-    if isinstance(error, msgspec.ValidationError):
-        return InvalidInput(f"This is not a message: {_sentence(error)}", code="invalid_message")
-    return InvalidInput(f"This is not JSON: {_sentence(error)}", code="invalid_json")
 
 
 def too_large(size: int) -> InvalidInput:
@@ -185,17 +148,12 @@ def read_presence(payload: msgspec.Raw) -> PresenceSet:
     try:
         return _decode_presence(payload)
     except msgspec.DecodeError as error:
-        raise InvalidInput(f"This is no presence: {_sentence(error)}", code="invalid_message") from None
+        raise InvalidInput(f"This is no presence: {sentence_of(error)}", code="invalid_message") from None
 
 
-def _sentence(error: Exception) -> str:
+def sentence_of(error: Exception) -> str:
+    """What an exception says, with one full stop."""
     return str(error).rstrip(".") + "."
-
-
-_SURROGATE_PAIR: Final = re.compile(rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
-"""An escaped backslash, or a character that is escaped as two surrogates."""
-_NOT_READ: Final = frozenset({"too_large", "too_deep"})
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def relay_prefix(type_: str) -> bytes:
@@ -296,55 +254,6 @@ def identified_payload(envelope: Envelope) -> msgspec.Raw:
 def error_frame(code: str, message: str, reply_id: ReplyId | None = None, version: int | None = None) -> bytes:
     """`error`: a stable code and a sentence, with the `id` of the message that failed when it had one."""
     return _message(b"error", _encode(Error(code, message, reply_id, version)))
-
-
-def drop_frames(code: str, message: str, frames: Sequence[Frame], *, is_told: bool = False) -> bytes:
-    """An `error` for each of these messages that has an `id`, and one for the others: all of them are dropped.
-
-    `is_told`: the sender knows about messages without an `id`.
-    """
-    ids = [read_reply_id(each) for each in frames]
-    errors = [error_frame(code, message, reply_id) for reply_id in ids if reply_id is not None]
-    if not is_told and len(errors) < max(1, len(ids)):
-        errors.append(error_frame(code, message))
-    return b"".join(errors)
-
-
-def refusal_frame(error: msgspec.DecodeError | InvalidInput, text: bytes) -> bytes:
-    """`error` for the message `text`, from what `decode`, `decode_long` or `parse_json` raised, or for its `type`.
-
-    It has the `id` of the message where there is one to read, because its sender may wait for the answer. A message
-    that is too large or too deep is not read.
-    """
-    if isinstance(error, InvalidInput):
-        reply_id = None if error.code in _NOT_READ else _find_reply_id(text)
-        return error_frame(error.code, error.message, reply_id)
-    try:
-        decode(text)
-    except msgspec.DecodeError as decode_error:
-        explained = explain_decode_error(decode_error, text)
-    else:
-        explained = invalid_number()  # nothing else is wrong
-    return error_frame(explained.code, explained.message, _find_reply_id(text))
-
-
-def _find_reply_id(text: bytes) -> ReplyId | None:
-    """The `id` in what is no message, such as one with half a character, which only Python's `json` reads.
-
-    `text` has at most `MESSAGE_BYTES`. Takes a few milliseconds at most.
-    """
-    reply_id: object
-    try:
-        reply_id = _decode_identified(text).id
-    except (msgspec.DecodeError, RecursionError):
-        try:
-            fields = json.loads(text.decode())
-        except (ValueError, RecursionError):
-            return None
-        reply_id = fields.get("id") if isinstance(fields, dict) else None
-    if not isinstance(reply_id, str | int) or isinstance(reply_id, bool) or len(str(reply_id)) > REPLY_ID_LENGTH:
-        return None
-    return None if isinstance(reply_id, str) and has_halves(reply_id) else reply_id
 
 
 def binary_head(sender: MemberId) -> bytes:

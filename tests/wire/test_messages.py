@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from omnisonic.errors import InvalidInput
 from omnisonic.wire import messages
 from omnisonic.wire.json_limits import DEPTH, nesting_depth, parse_json
-from omnisonic.wire.messages import MESSAGE_BYTES, SHORT_MESSAGE_BYTES, decode_long, refusal_frame
+from omnisonic.wire.messages import MESSAGE_BYTES, SHORT_MESSAGE_BYTES, decode_long
+from omnisonic.wire.refusals import explain_decode_error, refusal_frame
 from tests.wire.json_values import naive_depth, names, nested, values
 
 bounded = settings(max_examples=100)
@@ -27,7 +28,7 @@ def explain_refusal(text: bytes) -> InvalidInput:
     except InvalidInput as wrong:
         return wrong
     except msgspec.DecodeError as wrong:
-        return messages.explain_decode_error(wrong, text)
+        return explain_decode_error(wrong, text)
     raise AssertionError(f"{text[:80]!r} was taken for a message")
 
 
