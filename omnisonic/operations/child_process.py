@@ -9,6 +9,7 @@ exited. Shutdown: `close` ends the process and closes its pipes.
 """
 
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -26,6 +27,8 @@ from omnisonic.operations.heartbeat import READY
 START_S: Final = 30.0
 """A child that is not ready within this time counts as crashed. Time that it waits for a CPU does not count."""
 LONGEST_LINE_BYTES: Final = 65_536
+_WAITING: Final = trio.CapacityLimiter(math.inf)
+"""Each child has a thread that waits for it, as long as it lives. Trio's own limit of threads is for work that ends."""
 
 
 class ProcessDied(OmnisonicError):
@@ -153,7 +156,7 @@ class Child:
 
     async def wait(self) -> None:
         """Wait until the process has exited."""
-        await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+        await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True, limiter=_WAITING)
 
     def terminate(self) -> None:
         """Ask it to stop, with its `stop_signal`."""

@@ -20,6 +20,8 @@ from tests.cli.running import alive
 from tests.processes import send_signal
 
 DEADLINE_S: Final = 30.0
+MANY: Final = 42
+"""More children than trio has threads, which are 40."""
 
 READY: Final = "import os, signal, sys; os.write(0, b'ready\\n'); "
 UNTIL_REPORTED: Final = (
@@ -102,6 +104,16 @@ async def test_children_start_in_order_and_stop_in_reverse() -> None:
     ):
         assert [name for name, _ in received.lines] == ["store", "gateway", "web"]
     assert received.lines[3:] == [("web", "bye"), ("gateway", "bye"), ("store", "bye")]
+
+
+async def test_as_many_children_as_there_are_are_started_again() -> None:
+    """More than trio has threads: the end of each is seen, and there are threads left for other work."""
+    many = [spec(f"web {number}", UNTIL_REPORTED) for number in range(MANY)]
+    async with kept_up(*many) as (received, _):
+        for child in many:
+            assert send_signal(received.pids(child.name)[0], signal.SIGKILL)
+        await received.until(lambda: all(len(received.pids(child.name)) == 2 for child in many))
+        assert await trio.to_thread.run_sync(os.getpid) == os.getpid()
 
 
 async def test_a_killed_child_is_started_again_while_the_others_live_on() -> None:
