@@ -33,7 +33,7 @@ from opentelemetry.util.types import Attributes
 
 from omnisonic import __version__
 from omnisonic.errors import BadSettings
-from omnisonic.observability.exposition import Exposition
+from omnisonic.observability.exposition import INSTANCE, Exposition
 from omnisonic.observability.instrumentation import instrument_libraries
 from omnisonic.observability.log_lines import as_json_line
 from omnisonic.observability.redacted_spans import RedactedSpans
@@ -123,7 +123,9 @@ def configure_telemetry(
         trace.set_tracer_provider(traces)
         if traces_to == "otlp":
             instrument_libraries(resource, processor)
-    exposition = Exposition(is_shared=settings.web_workers > 1 and part == "web") if part in SCRAPED else None
+    is_shared = settings.web_workers > 1 and part == "web"
+    instance = str(resource.attributes[INSTANCE]) if is_shared else None
+    exposition = Exposition(instance=instance) if part in SCRAPED else None
     meters = _meter_provider(metrics_to, resource, exposition)
     return Telemetry(traces, meters, None if meters is None else exposition)
 
@@ -155,7 +157,7 @@ def _resource(part: str, environ: Mapping[str, str]) -> Resource:
         {
             "service.name": environ.get("OTEL_SERVICE_NAME", f"omnisonic-{part}"),
             "service.version": __version__,
-            "service.instance.id": str(uuid4()),
+            INSTANCE: str(uuid4()),
         }
     )
 

@@ -17,10 +17,10 @@ ALL: Final = [metric for metrics in METRICS.values() for metric in metrics]
 OBSERVED: Final = [*OF_GATEWAYS.values(), *(metric for metric in ALL if metric.kind == "gauge")]
 
 
-def measured(*metrics: Metric, is_shared: bool = False) -> Exposition:
+def measured(*metrics: Metric, instance: str | None = None) -> Exposition:
     """An exposition of these metrics, each with a value."""
-    exposition = Exposition(is_shared=is_shared)
-    resource = Resource({"service.instance.id": "one", "service.name": "omnisonic-test"})
+    exposition = Exposition(instance=instance)
+    resource = Resource({"service.instance.id": instance or "one", "service.name": "omnisonic-test"})
     meter = MeterProvider([exposition.reader], resource, shutdown_on_exit=False).get_meter("test")
     for metric in metrics:
         about = dict.fromkeys(metric.by, "some")
@@ -90,10 +90,13 @@ def test_what_has_gone_is_left_out(kind: Kind) -> None:
 
 
 def test_processes_that_share_an_address_are_told_apart() -> None:
-    """By a label of each metric; alone a process needs none."""
+    """By a label of each metric, those of the process itself included; alone a process needs none."""
     metric = METRICS["web"][1]
-    (sample,) = scraped(measured(metric, is_shared=True))[metric.prometheus_name].samples
-    assert sample.labels == {"service_instance_id": "one"}
+    for instance, labels in (("two", {"service_instance_id": "two"}), (None, {})):
+        found = scraped(measured(metric, instance=instance))
+        for name in (metric.prometheus_name, "process_start_time_seconds", "process_cpu_seconds_total"):
+            (sample,) = found[name].samples
+            assert sample.labels == labels, name
 
 
 def test_several_threads_may_render_at_once() -> None:
