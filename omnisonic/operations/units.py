@@ -23,7 +23,15 @@ _PLAIN: Final = re.compile(r"[\w./@+:-]+")
 _NETWORK: Final = """\
 After=network-online.target
 Wants=network-online.target
+StartLimitIntervalSec=0
 """
+"""And it is never given up: a database may be away, or a backup at work, for longer than systemd tries."""
+_KEEP: Final = (
+    f"cd {BACKUPS} && dated=omnisonic-$$(date -r omnisonic.tar +%%F).tar && "
+    "{ test omnisonic.tar -ef $$dated || { ln -f omnisonic.tar $$dated && "
+    f'find . -name "omnisonic-*.tar" -mtime +{BACKUP_DAYS} -delete; }}; }}'
+)
+"""Gives a new archive the date when it was made as its second name, in the words of a unit."""
 _RIGHTS: Final = """\
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -88,7 +96,8 @@ def part_units(place: Place) -> dict[str, str]:
 def backup_units(place: Place) -> dict[str, str]:
     """A backup every night, kept for `BACKUP_DAYS`, by the names of its files.
 
-    They are not called `omnisonic-…`, because a backup that failed must not be repeated like a part that ended.
+    They are not called `omnisonic-…`, because a backup that failed must not be repeated like a part that ended. An
+    archive that lacks files fails, too, and is kept like the others; what is old is deleted only when one was made.
     """
     newest = f"{BACKUPS}/omnisonic.tar"
     service = f"""\
@@ -100,8 +109,7 @@ Wants=network-online.target
 [Service]
 Type=oneshot
 {_service(place)}ExecStart={_word(place.program)} backup --force {newest}
-ExecStartPost=/bin/sh -c 'cd {BACKUPS} && ln -f omnisonic.tar omnisonic-$$(date +%%F).tar'
-ExecStartPost=/usr/bin/find {BACKUPS} -name omnisonic-*.tar -mtime +{BACKUP_DAYS} -delete
+ExecStopPost=/bin/sh -c '{_KEEP}'
 ReadWritePaths={BACKUPS}
 Nice={NICENESS}
 IOSchedulingClass=idle
@@ -122,6 +130,8 @@ Persistent=true
 WantedBy=timers.target
 """
 _LIMITS: Final = """\
+RestartSec=1
+RestartPreventExitStatus=2
 TimeoutStopSec=15
 LimitNOFILE=65536
 """

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sysconfig
+from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -86,20 +87,41 @@ def test_there_is_a_unit_for_all_and_one_for_each_part() -> None:
     assert commands == {"omnisonic": [f"{PROGRAM} serve"], "backup-omnisonic": backup, **parts}
 
 
+def test_a_studio_that_ends_is_started_until_it_stays() -> None:
+    """However often; but not with settings or arguments that it refuses, which end it with code 2."""
+    for name in ("omnisonic.service", "omnisonic-.service.d/shared.conf"):
+        assert {"StartLimitIntervalSec=0", "RestartSec=1", "RestartPreventExitStatus=2"} <= set(units()[name].split())
+
+
 def test_the_nightly_backup_is_kept_under_its_date_and_old_ones_are_deleted(tmp_path: Path) -> None:
-    """The lines after the backup, as systemd gives them to the programs. Other files stay."""
+    """The line after the backup, as systemd gives it to the shell. Other files stay, and so does all that is old while
+    no backup is made. It runs after a backup that failed, too, because its archive may be there.
+    """
     text = units()["backup-omnisonic.service"]
-    (tmp_path / "omnisonic.tar").write_text("tonight")
+    (line,) = re.findall(r"^ExecStopPost=(.*)$", text, re.MULTILINE)
+    words = shlex.split(replaced(line, {BACKUPS: str(tmp_path)}).replace("$$", "$").replace("%%", "%"))
+    old = {"omnisonic-2020-01-01.tar", "mine.tar"}
+    newest = tmp_path / "omnisonic.tar"
+    dated = tmp_path / "omnisonic-2998-12-31.tar"
+    made_at = datetime(2998, 12, 31, 3, 30).timestamp()  # noqa: DTZ001 - as `date` reads it
+
+    def keep(content: str) -> set[str]:
+        if not newest.exists():
+            newest.write_text(content)
+            os.utime(newest, (made_at, made_at))
+        subprocess.run(words, check=True, timeout=VERIFY_S)
+        return {file.name for file in tmp_path.iterdir()} - {newest.name, dated.name}
+
     (tmp_path / "omnisonic-2999-01-01.tar").touch()
-    for name in ("omnisonic-2020-01-01.tar", "mine.tar"):
+    assert keep("this morning") == {"omnisonic-2999-01-01.tar"}
+    assert dated.read_text() == "this morning"
+    for name in old:
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (0, 0))
-    for line in re.findall(r"^ExecStartPost=(.*)$", text, re.MULTILINE):
-        words = shlex.split(replaced(line, {BACKUPS: str(tmp_path)}).replace("$$", "$").replace("%%", "%"))
-        subprocess.run(words, check=True, timeout=VERIFY_S)
-    (dated,) = {file.name for file in tmp_path.iterdir()} - {"omnisonic.tar", "mine.tar", "omnisonic-2999-01-01.tar"}
-    assert re.fullmatch(r"omnisonic-\d{4}-\d\d-\d\d\.tar", dated)
-    assert (tmp_path / dated).read_text() == "tonight"
+    assert keep("not made") == {"omnisonic-2999-01-01.tar"} | old
+    newest.unlink()
+    assert keep("tonight") == {"omnisonic-2999-01-01.tar", "mine.tar"}
+    assert dated.read_text() == "tonight"
     assert f"-m 0700 {BACKUPS}" in block("sh", "install -d")
     assert f"ReadWritePaths={BACKUPS}" in text
 
