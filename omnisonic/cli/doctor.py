@@ -6,6 +6,7 @@ object that is put into the storage is deleted again, and no folder is created. 
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,8 @@ from omnisonic.errors import BadSettings, OmnisonicError
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.storage import StorageRefused
+
+_log = logging.getLogger(__name__)
 
 CHECK_S: Final = 10.0
 TIMED: Final = ("database", "redis")
@@ -110,3 +113,6 @@ async def _run_check(name: str, check: Awaitable[str], mend: str) -> Finding:
         return Finding(name, problem.message, mend)
     except TimeoutError:
         return Finding(name, f"No answer within {CHECK_S:g} s.", mend)
+    except Exception as problem:  # noqa: BLE001 - the other checks are shown all the same
+        _log.exception("doctor.check_crashed", extra={"check": name})
+        return Finding(name, f"The check itself failed ({type(problem).__name__}): the log says where.", mend)

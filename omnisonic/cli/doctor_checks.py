@@ -22,6 +22,7 @@ from omnisonic.errors import BadSettings, Unavailable
 from omnisonic.http.api.gateway import GatewayReadiness, host_header, local_url, open_probe_client
 from omnisonic.http.core.http_client import httpx
 from omnisonic.process.sandbox import missing_layers
+from omnisonic.settings.data_directory import is_there
 from omnisonic.settings.settings import Settings, known_variables
 from omnisonic.settings.unknown import unknown_settings
 from omnisonic.stores.bus import round_trip
@@ -145,7 +146,7 @@ async def _describe_redis(client: ValkeyClient) -> str:
 
 async def check_storage(settings: Settings) -> str:
     """The storage keeps an object, and its link works."""
-    if settings.storage_type == "local" and not settings.local_storage_dir.exists():
+    if settings.storage_type == "local" and not is_there(settings.local_storage_dir):
         return _describe_missing_folder(settings.local_storage_dir.absolute())
     storage = create_storage(settings)
     # Not in a folder of its own, which would remain.
@@ -164,7 +165,7 @@ async def check_storage(settings: Settings) -> str:
 
 def _describe_missing_folder(folder: Path) -> str:
     """The sentence for a storage folder that does not exist yet. Raises `CheckFailed` when it cannot be created."""
-    above = next(parent for parent in folder.parents if parent.exists())
+    above = next(parent for parent in folder.parents if is_there(parent))
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise CheckFailed(
             f"The folder {folder} is not there, and cannot be made by this user.",

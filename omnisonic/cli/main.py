@@ -71,6 +71,8 @@ def main() -> None:
         app(prog_name="omnisonic")
     except KeyboardInterrupt:
         sys.exit(130)
+    except BaseExceptionGroup as group:  # nurseries wrap what ends them
+        sys.exit(130 if group.subgroup(KeyboardInterrupt) else _print_error(group))
     except Exception as error:  # noqa: BLE001 - there is no caller left
         sys.exit(_print_error(error))
 

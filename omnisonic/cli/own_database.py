@@ -17,14 +17,18 @@ import typer
 from omnisonic.concurrency.asyncio_thread import open_asyncio_thread
 from omnisonic.operations.embedded.postgres import FOLDER, EmbeddedPostgres, running_embedded_url
 from omnisonic.operations.supervisor import run_processes
+from omnisonic.settings.data_directory import is_there
 from omnisonic.settings.settings import Settings
 
 T = TypeVar("T")
 
 
 def has_embedded_database(settings: Settings) -> bool:
-    """Whether there is a database in the data directory, which may be running."""
-    return (settings.data_dir / FOLDER).exists()
+    """Whether there is a database in the data directory, which may be running.
+
+    Raises `UnusableDataDirectory` when the directory is another account's.
+    """
+    return is_there(settings.data_dir / FOLDER)
 
 
 def find_running_database(settings: Settings) -> str | None:
@@ -45,12 +49,7 @@ def run_on_database(url: str | None, data: Path, work: Callable[[str], Awaitable
     """
     if url is not None:
         return asyncio.run(_await(work(url)))
-    try:
-        return trio.run(_run_beside, data / FOLDER, work)
-    except BaseExceptionGroup as group:
-        if group.subgroup(KeyboardInterrupt) is not None:
-            raise KeyboardInterrupt from None
-        raise
+    return trio.run(_run_beside, data / FOLDER, work)
 
 
 async def _await(work: Awaitable[T]) -> T:

@@ -33,9 +33,37 @@ _log = logging.getLogger(__name__)
 
 
 class UnusableDataDirectory(OmnisonicError):
-    """The data directory cannot be written to, or is in use."""
+    """The data directory cannot be written to, is in use, or is another account's."""
 
     code = "unusable_data_directory"
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder. Raises `UnusableDataDirectory` when this account may not know."""
+    try:
+        path.stat()
+    except PermissionError as problem:
+        raise _not_ours(path) from problem
+    except OSError:
+        return False
+    return True
+
+
+def read_if_there(path: Path) -> str | None:
+    """The text of a private file; None without one, or when it is no text.
+
+    Raises `UnusableDataDirectory` when this account may not read it.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except PermissionError as problem:
+        raise _not_ours(path) from problem
+    except (OSError, ValueError):
+        return None
+
+
+def _not_ours(path: Path) -> UnusableDataDirectory:
+    return UnusableDataDirectory(f"{path} is another account's: run the command as the account of the studio.")
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import trio
@@ -272,20 +274,38 @@ async def test_several_gateways_are_shown_together(stage: Stage) -> None:
         assert done.stderr.startswith("omnisonic: Nothing answers at ws://127.0.0.1:1 (")
 
 
+@contextmanager
+def started_top(stage: Stage) -> Iterator[tuple[subprocess.Popen[str], IO[str], IO[str]]]:
+    """`omnisonic rooms top --json`, its output and its errors; killed at the end of the block."""
+    command = [sys.executable, "-m", "omnisonic", "rooms", "top", "--json", *at(stage)]
+    pipe = subprocess.PIPE
+    started = subprocess.Popen(command, env=environ(ADMIN_TOKEN=TOKEN), stdout=pipe, stderr=pipe, text=True)
+    with ended_with_block(started) as top:
+        assert top.stdout is not None
+        assert top.stderr is not None
+        yield top, top.stdout, top.stderr
+
+
+async def test_ctrl_c_ends_a_command_without_a_word(stage: Stage) -> None:
+    """With the code of a program that was interrupted, whatever trio wraps the interrupt in."""
+
+    def interrupted() -> tuple[int, str]:
+        with started_top(stage) as (top, output, errors):
+            output.readline()
+            top.send_signal(signal.SIGINT)
+            return top.wait(20), errors.read()
+
+    assert await trio.to_thread.run_sync(interrupted) == (130, "")
+
+
 async def test_top_prints_a_line_of_json_each_second_until_nobody_reads_any_more(stage: Stage) -> None:
     """For programs; it ends in peace with its reader."""
 
     def two_lines() -> list[str]:
-        command = [sys.executable, "-m", "omnisonic", "rooms", "top", "--json", *at(stage)]
-        started = subprocess.Popen(
-            command, env=environ(ADMIN_TOKEN=TOKEN), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        with ended_with_block(started) as top:
-            assert top.stdout is not None
-            assert top.stderr is not None
-            lines = [top.stdout.readline() for _ in range(3)]
-            top.stdout.close()
-            assert (top.wait(20), top.stderr.read()) == (0, "")
+        with started_top(stage) as (top, output, errors):
+            lines = [output.readline() for _ in range(3)]
+            output.close()
+            assert (top.wait(20), errors.read()) == (0, "")
         return lines
 
     async with stage.crowd(2):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from omnisonic.cli.rooms.inspect_client import GatewayAddress
 from omnisonic.errors import BadSettings
-from omnisonic.settings.data_directory import GATEWAY, OPERATOR
+from omnisonic.settings.data_directory import GATEWAY, OPERATOR, is_there
 from omnisonic.settings.origins import WILDCARDS
 from omnisonic.settings.settings import LOOPBACK, Settings
 
@@ -20,7 +20,7 @@ SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 def find_gateways(settings: Settings, gateways: Sequence[str], token_file: Path | None) -> list[GatewayAddress]:
     """The gateways at these URLs; without any, the one on this machine.
 
-    Raises `BadSettings` for a bad URL, and without a token.
+    Raises `BadSettings` for a bad URL, and without a token; `UnusableDataDirectory` when that is another account's.
     """
     urls = [_check_url(url) for url in gateways] or [local_gateway(settings)]
     return [GatewayAddress(url, _token(settings, token_file, url)) for url in dict.fromkeys(urls)]
@@ -71,7 +71,7 @@ def _token(settings: Settings, token_file: Path | None, url: str) -> str:
         return settings.admin_token.get_secret_value()
     kept = settings.data_dir / OPERATOR
     if urlsplit(url).hostname in LOOPBACK | {settings.gateway_host}:
-        if kept.exists():
+        if is_there(kept):
             return _read(kept)
         raise BadSettings(
             [f"ADMIN_TOKEN is not set, and there is no token in {kept.absolute()}: set it, or --token-file."]

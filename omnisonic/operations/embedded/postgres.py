@@ -28,7 +28,7 @@ from omnisonic.operations.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavaila
 from omnisonic.operations.embedded.account import NAME
 from omnisonic.operations.embedded.cluster import DATABASE, USER, Cluster
 from omnisonic.operations.embedded.installation import find_postgres
-from omnisonic.settings.data_directory import kept_secret, private_folder, write_private
+from omnisonic.settings.data_directory import kept_secret, private_folder, read_if_there, write_private
 
 FOLDER: Final = "postgres"
 """Its folder in a data directory."""
@@ -148,9 +148,14 @@ async def _answers_query(url: str) -> bool:
 
 
 def running_embedded_url(data_dir: Path) -> str | None:
-    """The URL of the Postgres that a `serve` runs in this data directory now, or None."""
-    with contextlib.suppress(OSError, ValueError):
-        url = (data_dir / FOLDER / URL).read_text(encoding="utf-8").strip()
-        with socket.create_connection((HOST, urlsplit(url).port or 0), timeout=PROBE_TIMEOUT_S):
-            return url
+    """The URL of the Postgres that a `serve` runs in this data directory now, or None.
+
+    Raises `UnusableDataDirectory` when the directory is another account's.
+    """
+    url = (read_if_there(data_dir / FOLDER / URL) or "").strip()
+    with (
+        contextlib.suppress(OSError, ValueError),
+        socket.create_connection((HOST, urlsplit(url).port or 0), timeout=PROBE_TIMEOUT_S),
+    ):
+        return url
     return None

@@ -28,7 +28,7 @@ from omnisonic.operations.child_process import ProcessSpec
 from omnisonic.operations.embedded import HERE, HOST, VALKEY_PORTS, EmbeddedUnavailable, free_port, server_environ
 from omnisonic.operations.embedded.account import NAME, server_account
 from omnisonic.process.disk import DISK
-from omnisonic.settings.data_directory import private_folder, write_private
+from omnisonic.settings.data_directory import private_folder, read_if_there, write_private
 from omnisonic.stores.room_memory.valkey_scripts import continue_history
 
 FOLDER: Final = "valkey"
@@ -159,7 +159,10 @@ class EmbeddedValkey:
 
 
 def running_valkey_url(data_dir: Path) -> str | None:
-    """The URL of the Valkey that a `serve` runs in this data directory now, or None."""
+    """The URL of the Valkey that a `serve` runs in this data directory now, or None.
+
+    Raises `UnusableDataDirectory` when the directory is another account's.
+    """
     configured = _read_configuration(data_dir / FOLDER)
     if configured is None:
         return None
@@ -174,10 +177,10 @@ def running_valkey_url(data_dir: Path) -> str | None:
 def _read_configuration(folder: Path) -> tuple[int, str] | None:
     """The port and the password in the last configuration, or None."""
     try:
-        lines = (folder / CONFIGURATION).read_text(encoding="utf-8").splitlines()
+        lines = (read_if_there(folder / CONFIGURATION) or "").splitlines()
         written = dict(line.split(" ", 1) for line in lines)
         return int(written["port"]), written["requirepass"]
-    except (OSError, ValueError, KeyError):
+    except (ValueError, KeyError):
         return None
 
 
