@@ -3,12 +3,14 @@
 They are the SQL files in the package's folder `migrations`. The table `schema_migrations`, which is created here,
 records what was applied. Asyncio, through asyncpg, on connections of its own.
 
-Overload: two programs that migrate at once take turns, by an advisory lock. Crash: a migration and its row are one
+Overload: two programs that migrate at once take turns, by an advisory lock, and so do a migration and a backup; where
+nothing is to be applied, nobody waits. Crash: a migration and its row are one
 transaction, so it was applied whole or not at all; the lock goes with the connection. Shutdown: cancel at any time.
 """
 
 import asyncio
 import hashlib
+import logging
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -29,7 +31,11 @@ START_S: Final = 5.0
 """How long to wait for a database that does not answer yet: it may be starting."""
 RETRY_S: Final = 0.1
 CONNECT_S: Final = 2.0
+SAY_S: Final = 10.0
+"""How often the log says that a migration waits."""
 FILE_NAME: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+
+_log = logging.getLogger(__name__)
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -104,15 +110,17 @@ def known_migrations(folder: Traversable | None = None) -> list[Migration]:
 async def migrate(url: str, migrations: Sequence[Migration] | None = None) -> list[Migration]:
     """Apply the migrations that were not applied yet, in order. Returns them.
 
+    While another program migrates the database, or copies it for a backup, this waits, and says so in the log.
+
     Errors: `DatabaseUnreachable`; `DatabaseAhead` and `MigrationChanged` before anything is applied; `MigrationFailed`.
     """
     known = known_migrations() if migrations is None else migrations
     async with _connection(url) as connection:
-        await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
+        if not _waiting(known, await _read_applied(connection)):
+            return []
+        await _take_turn(connection)
         await connection.execute(TABLE)
-        applied = await _read_applied(connection)
-        _check_history(known, applied)
-        waiting = [migration for migration in known if migration.number not in applied]
+        waiting = _waiting(known, await _read_applied(connection))
         for migration in waiting:
             await _apply(connection, migration)
         return waiting
@@ -122,8 +130,7 @@ async def status(url: str, migrations: Sequence[Migration] | None = None) -> lis
     """Each migration, and when it was applied. Errors: `DatabaseUnreachable`, `DatabaseAhead`, `MigrationChanged`."""
     known = known_migrations() if migrations is None else migrations
     async with _connection(url) as connection:
-        there = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
-        applied = await _read_applied(connection) if there else {}
+        applied = await _read_applied(connection)
     _check_history(known, applied)
     times = {number: row["applied_at"] for number, row in applied.items()}
     return [(migration, times.get(migration.number)) for migration in known]
@@ -149,9 +156,28 @@ async def _apply(connection: Connection, migration: Migration) -> None:
         raise MigrationFailed(f"Migration {migration} cannot be applied: {problem.args[0]}.") from problem
 
 
+async def _take_turn(connection: Connection) -> None:
+    taking = asyncio.ensure_future(connection.execute("SELECT pg_advisory_lock($1)", LOCK))
+    try:
+        while not (await asyncio.wait({taking}, timeout=SAY_S))[0]:
+            _log.warning("migrations.waiting")
+    finally:
+        taking.cancel()
+    await taking
+
+
 async def _read_applied(connection: Connection) -> dict[int, asyncpg.Record]:
+    """What was applied, by number. Nothing, in a database that was never migrated."""
+    if not await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
+        return {}
     rows = await connection.fetch("SELECT number, name, checksum, applied_at FROM schema_migrations ORDER BY number")
     return {row["number"]: row for row in rows}
+
+
+def _waiting(known: Sequence[Migration], applied: dict[int, asyncpg.Record]) -> list[Migration]:
+    """What is to be applied. Errors: those of `_check_history`."""
+    _check_history(known, applied)
+    return [migration for migration in known if migration.number not in applied]
 
 
 def _check_history(known: Sequence[Migration], applied: dict[int, asyncpg.Record]) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from omnisonic.stores.database import migrations
 from omnisonic.stores.database.migrations import (
     DatabaseAhead,
     DatabaseBehind,
@@ -105,6 +106,29 @@ def test_two_at_once_take_turns(empty_url: str) -> None:
 
     applied = blocking(race())
     assert sorted(applied, key=len) == [[], [], [], [ONE, SLOW]]
+    assert blocking(values_at(empty_url)) == [1, 2]
+
+
+def test_a_migration_waits_for_a_backup_and_says_so_and_a_start_without_one_does_not_wait(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the other program has its lock; then it is applied."""
+    monkeypatch.setattr(migrations, "SAY_S", 0.02)
+
+    async def migrate_beside() -> list[Migration]:
+        await migrate(empty_url, [ONE])
+        other = await connect(empty_url)
+        await other.execute("SELECT pg_advisory_lock_shared($1)", migrations.LOCK)
+        assert await migrate(empty_url, [ONE]) == []
+        assert not caplog.messages
+        applying = asyncio.create_task(migrate(empty_url, [ONE, TWO]))
+        while "migrations.waiting" not in caplog.messages:
+            await asyncio.wait({applying}, timeout=0.01)
+        assert not applying.done()
+        await other.close()
+        return await applying
+
+    assert blocking(migrate_beside()) == [TWO]
     assert blocking(values_at(empty_url)) == [1, 2]
 
 
