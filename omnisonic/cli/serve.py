@@ -52,6 +52,8 @@ OTHER_CONNECTIONS: Final = 40
 """Connections to the embedded database for gateway, worker, operator, and a reserve."""
 GATEWAY_CONNECTIONS: Final = CONNECTIONS + KEEPING_CONNECTIONS
 """Those of each further process of the gateway."""
+WORKER_CONNECTIONS: Final = 2
+"""Those of each mixdown that the worker makes at once."""
 NICENESS: Final = 10
 """Added for Postgres and all parts but the gateway: rooms have priority over pages, uploads and mixdowns."""
 IGNORED_LINE: Final = "WARNING Memory overcommit must be enabled"
@@ -167,6 +169,7 @@ async def _prepare_servers(studio: Studio) -> tuple[list[ProcessSpec], dict[str,
     if studio.settings.database_url is None:
         # In threads: programs may be copied, and the first start creates a cluster, which takes a second or two.
         others = OTHER_CONNECTIONS + (studio.settings.gateway_workers - 1) * GATEWAY_CONNECTIONS
+        others += WORKER_CONNECTIONS * studio.settings.export_worker_concurrency
         wanted = CONNECTIONS * studio.settings.web_workers + others
         open_postgres = partial(EmbeddedPostgres, max_connections=max(MAX_CONNECTIONS, wanted))
         postgres = await trio.to_thread.run_sync(open_postgres, studio.data / POSTGRES)

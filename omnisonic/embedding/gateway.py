@@ -36,7 +36,7 @@ from omnisonic.embedding.clustering import enter_cluster, leave_cluster, open_cl
 from omnisonic.embedding.metrics import open_metrics
 from omnisonic.embedding.running_gateway import RunningGateway
 from omnisonic.errors import BadSettings
-from omnisonic.settings.origins import OriginPolicy
+from omnisonic.settings.origins import WILDCARDS, OriginPolicy
 from omnisonic.settings.secret_strength import TOKEN_BYTES, secret_problems
 from omnisonic.settings.settings import LOOPBACK, Settings
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
@@ -152,7 +152,7 @@ async def open_gateway(
         raise TypeError("gateway_id names a gateway among those of a cluster: give cluster, too.")
     options = _options(host, admit, allowed_origins, allowed_hosts, limits, redis_url=cluster)
     _check_tokens(host, inspector=inspector, metrics_token=metrics_token)
-    listener = socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
+    listener = _listen(host, port)
     port = listener.getsockname()[1]
     with listener, open_metrics(metrics, port) as measured, ExitStack() as after:
         options = replace(
@@ -243,5 +243,9 @@ def _check_tokens(host: str, **tokens: str | None) -> None:
         raise BadSettings(problems)
 
 
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket. `::` takes IPv4, too, where the system can do that."""
+    if ":" not in host:
+        return socket.create_server((host, port), backlog=BACKLOG)
+    is_dual = host in WILDCARDS and socket.has_dualstack_ipv6()
+    return socket.create_server((host, port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=is_dual)

@@ -43,7 +43,9 @@ class RunningGateway:
     @property
     def url(self) -> str:
         """The URL for clients on this machine, such as `ws://127.0.0.1:8080`."""
-        name = "127.0.0.1" if self._host in WILDCARDS else self._host
+        name = self._host
+        if name in WILDCARDS:
+            name = "::1" if ":" in name else "127.0.0.1"
         return f"ws://[{name}]:{self.port}" if ":" in name else f"ws://{name}:{self.port}"
 
     @property

@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from omnisonic.settings.origins import POSTGRES, check_url, parse_host, parse_origin
+from omnisonic.settings.origins import POSTGRES, check_base_url, check_url, parse_host, parse_origin
 from omnisonic.settings.rooms import RoomSettings
 from omnisonic.settings.storage import StorageSettings
 from omnisonic.settings.tokens import TokenSettings
@@ -36,6 +36,8 @@ _SCHEMES: Final = {
     **{f"{name}_{of}_url": ("http", "https") for name in PROVIDERS for of in ("base", "api")},
 }
 """The schemes that the URL in a setting may have."""
+_WITH_OPTIONS: Final = frozenset({"redis_url", "database_url"})
+"""The URLs that may have a password, and options as a query."""
 
 
 class LogSettings(BaseModel):
@@ -279,7 +281,9 @@ class SettingsFields(
     @classmethod
     def _is_url(cls, value: str | None, field: ValidationInfo) -> str | None:
         if value is not None:
-            check_url(value, _SCHEMES[field.field_name or ""])
+            name = field.field_name or ""
+            check = check_url if name in _WITH_OPTIONS else check_base_url
+            check(value, _SCHEMES[name])
         return value
 
     @model_validator(mode="after")

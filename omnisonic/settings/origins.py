@@ -83,8 +83,12 @@ def _split_host(host: str) -> tuple[str, str]:
 
 
 def host_name(host: str) -> str:
-    """The name or address in a `Host` header: lower case, without the port, without the brackets of IPv6."""
-    return _split_host(host.lower())[0].strip("[]")
+    """The name or address in a `Host` header: lower case, without the port, without the brackets of IPv6.
+
+    An address of IPv6 is in the form that browsers send (RFC 5952).
+    """
+    name = _split_host(host.lower())[0].strip("[]")
+    return str(ip_address(name)) if ":" in name and _is_address(name) else name
 
 
 def parse_host(value: str) -> str:
@@ -116,6 +120,14 @@ def check_url(value: str, schemes: tuple[str, ...]) -> None:
         raise ValueError(f"it must name a host, as in {parts.scheme}://studio.example")
     for place in _places(parts):
         _port(place)
+
+
+def check_base_url(value: str, schemes: tuple[str, ...]) -> None:
+    """Check a URL, as `check_url`, that others begin with: it ends in its host or in a path. Raises `ValueError`."""
+    check_url(value, schemes)
+    url = urlsplit(value)
+    if "@" in url.netloc or "?" in value or "#" in value:
+        raise ValueError("it must be a URL without a password, a query or a fragment")
 
 
 def _places(url: SplitResult) -> list[SplitResult]:

@@ -176,7 +176,7 @@ def _names(host: str) -> frozenset[str]:
     """The host names by which a listener on `host` is reached."""
     if host in WILDCARDS:
         return LOOPBACK | {socket.gethostname().lower()}
-    return LOOPBACK if host in LOOPBACK else frozenset({host.lower()})
+    return LOOPBACK if host in LOOPBACK else frozenset({host_name(host)})
 
 
 def _raise_if(problems: list[str]) -> None:

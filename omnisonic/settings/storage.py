@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 from typing import Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
-from omnisonic.settings.origins import check_url
+from omnisonic.settings.origins import check_base_url
 
 _HTTP: Final = ("http", "https")
 _NEEDED: Final = {
@@ -64,10 +63,7 @@ class StorageSettings(BaseModel):
     def _is_http(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        check_url(value, _HTTP)
-        url = urlsplit(value)
-        if "@" in url.netloc or url.query or url.fragment:
-            raise ValueError("it must be a URL without a password, a query or a fragment")
+        check_base_url(value, _HTTP)
         return value.rstrip("/")
 
     @field_validator("s3_bucket_name", "minio_bucket_name")

@@ -238,7 +238,7 @@ async def test_an_operator_kicks_restarts_replays_and_closes(stage: Stage) -> No
         (("kick", "jam", "nobody"), 1, "There is no such member in that room."),
         (("dead-letters", "--replay", "9"), 1, "There is no dead letter of that number any more."),
         (("tap", "nowhere"), 1, "There is no such room."),
-        (("tap", "jam", "--for", "soon"), 1, "--for must be a time such as 30s or 2m, and 10m at most."),
+        (("tap", "jam", "--for", "soon"), 2, "--for must be a time such as 30s or 2m, and 10m at most."),
         (("top",), 1, "top needs a terminal: use --json, or `omnisonic rooms ls`."),
     ],
 )

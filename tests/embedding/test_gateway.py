@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 import omnisonic
 from omnisonic.stores.bus.memory import MemoryBus
@@ -145,6 +146,11 @@ async def test_it_listens_on_ipv6_and_on_every_address() -> None:
             pass
     async with omnisonic.open_gateway("0.0.0.0") as gateway, member(gateway, "ada"):
         assert gateway.url.startswith("ws://127.0.0.1:")
+    async with omnisonic.open_gateway("::") as gateway, member(gateway, "ada"):
+        assert gateway.url == f"ws://[::1]:{gateway.port}"
+        async with await trio.open_tcp_stream("127.0.0.1", gateway.port) as stream:
+            await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
 
 
 def test_importing_omnisonic_imports_nothing_else() -> None:

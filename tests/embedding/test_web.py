@@ -1,6 +1,7 @@
 """`create_app`: the studio's web in somebody's web app, on real stores (SPEC 3, 8)."""
 
 import asyncio
+import re
 import socket
 import sys
 from collections.abc import MutableMapping
@@ -11,7 +12,8 @@ import httpx
 import pytest
 
 import omnisonic
-from tests.embedding.printed import running, save_all
+from tests.embedding.printed import DOCUMENT, running, save_all
+from tests.http.route_table import ROUTES
 from tests.postgres_server import PostgresServer
 from tests.valkey_server import ValkeyServer
 
@@ -76,6 +78,14 @@ async def test_the_studio_lives_behind_somebodys_own_routes(
         assert (await web.get("/api/auth/session")).json()["user"]["email"] == "ada@example.com"
         assert (await web.post("/api/sessions", json={"name": "Night jam"})).status_code == 201
         assert (await web.get("/", headers={"Host": "evil.example"})).status_code in (421, 200)
+
+
+def test_the_document_names_all_paths_that_are_the_studios() -> None:
+    """Whoever mounts it routes these to it."""
+    words = re.search(r"Leave these paths to it:\*\* (.*?)\. The cookie", DOCUMENT.read_text(), re.DOTALL)
+    assert words is not None
+    named = {path.rstrip("…").rstrip("/") for path in re.findall(r"`([^`]*)`", words[1])}
+    assert named == {f"/{path.split('/')[1]}".rstrip("/") for _, path in ROUTES}
 
 
 def studio(**differently: str) -> omnisonic.StudioWeb:

@@ -64,6 +64,11 @@ def test_every_problem_is_told_at_once() -> None:
         ("REDIS_URL", "redis://a,,b", "it has a comma without a host."),
         ("GATEWAY_PUBLIC_URL", "https://x", "it must begin with ws:// or wss://."),
         ("NEXTAUTH_URL", "studio.example", "it must begin with http:// or https://."),
+        *(
+            (variable, url, "it must be a URL without a password, a query or a fragment.")
+            for variable, scheme in (("GATEWAY_PUBLIC_URL", "wss"), ("NEXTAUTH_URL", "https"), ("LIVEKIT_URL", "wss"))
+            for url in (f"{scheme}://a.example/x#", f"{scheme}://a.example/?x=1")
+        ),
         ("ALLOWED_ORIGINS", "*", "'*' is not an origin such as https://studio.example."),
         ("ALLOWED_ORIGINS", "null", "'null' is not an origin such as https://studio.example."),
         (
@@ -428,6 +433,14 @@ def test_a_listener_on_every_address_answers_to_addresses_but_not_to_any_name() 
     assert policy.allows("192.0.2.7:3000")
     assert policy.allows("[2001:db8::7]:3000")
     assert not policy.allows("evil.example")
+
+
+@pytest.mark.parametrize("host", ["FD00:0::1", "fd00::1"])
+def test_an_address_of_ipv6_is_the_same_however_the_operator_writes_it(host: str) -> None:
+    """As a host that is answered, and as the origin of the studio's own pages."""
+    settings = Settings.load({"WEB_HOST": host})
+    assert settings.host_policy(host).allows("[fd00::1]:3000")
+    assert settings.origin_policy(3000).allows("http://[fd00::1]:3000")
 
 
 def test_allowed_hosts_replace_the_names_bound_to() -> None:
