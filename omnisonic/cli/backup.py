@@ -20,7 +20,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from omnisonic.cli.own_database import find_running_database, has_embedded_database, run_on_database
 from omnisonic.cli.storage import create_storage
-from omnisonic.errors import InvalidInput
+from omnisonic.errors import BadSettings
 from omnisonic.identity.signing import FILE as SIGNING_SECRET
 from omnisonic.observability.logs import configure_logs
 from omnisonic.operations.backup import BackupIncomplete, NothingToBackUp, Report, Summary, count_files
@@ -81,7 +81,7 @@ def run_restore(settings: Settings, file: str, *, check_only: bool, as_json: boo
     """
     configure_logs(settings, "restore")
     if file == STREAM:
-        raise InvalidInput("An archive is checked before it is restored, so it must be a file: save it first.")
+        raise BadSettings(["An archive is checked before it is restored, so it must be a file: save it first."])
     with ExitStack() as held:
         archive = held.enter_context(open_archive(Path(file)))
         data = settings.data_dir if check_only else held.enter_context(data_directory(settings.data_dir))

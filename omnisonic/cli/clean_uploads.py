@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from omnisonic.cli.service_urls import find_database_url
 from omnisonic.cli.startup_checks import check_schema
 from omnisonic.cli.storage import create_storage
-from omnisonic.errors import InvalidInput, Unavailable
+from omnisonic.errors import BadSettings, Unavailable
 from omnisonic.observability.logs import configure_logs
 from omnisonic.settings.settings import Settings
 from omnisonic.stores.database.pool import COMMAND, Database
@@ -36,7 +36,7 @@ def run(settings: Settings, *, dry_run: bool, older_than: str, as_json: bool) ->
     """Delete stale uploads, and print how many.
 
     Raises:
-        BadSettings, InvalidInput: A setting or an argument cannot be used.
+        BadSettings: A setting or an argument cannot be used.
         Unavailable: Some objects could not be deleted now.
     """
     configure_logs(settings, "clean-uploads")
@@ -47,7 +47,7 @@ def run(settings: Settings, *, dry_run: bool, older_than: str, as_json: bool) ->
 def _parse_age(text: str) -> timedelta:
     found = _AGE.fullmatch(text)
     if found is None or not int(found[1]):
-        raise InvalidInput("--older-than must be a number of days or hours, such as 30d or 12h.")
+        raise BadSettings(["--older-than must be a number of days or hours, such as 30d or 12h."])
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 

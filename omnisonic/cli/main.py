@@ -30,7 +30,7 @@ from omnisonic.cli.monitoring import monitoring
 from omnisonic.cli.rooms.commands import rooms
 from omnisonic.cli.user_commands import users
 from omnisonic.cli.webhook_commands import webhooks
-from omnisonic.errors import BadSettings, InvalidInput, OmnisonicError
+from omnisonic.errors import BadSettings, OmnisonicError
 
 if TYPE_CHECKING:
     from omnisonic.settings.settings import Settings
@@ -243,9 +243,6 @@ def _print_error(error: BaseException) -> int:
     match error:
         case BadSettings():
             _complain(*error.problems)
-            return 2
-        case InvalidInput():
-            _complain(error.message)
             return 2
         case OmnisonicError():
             _complain(error.message)

@@ -113,7 +113,7 @@ def test_a_terminal_gets_a_progress_bar(settings: dict[str, str], tmp_path: Path
 
 
 def test_what_cannot_be_done_is_a_sentence(settings: dict[str, str], tmp_path: Path, data: Path) -> None:
-    """With exit code 1, and nothing is changed."""
+    """With exit code 1, or 2 for a wrong argument, and nothing is changed."""
     archive = tmp_path / "studio.tar"
     archive.write_bytes(b"the last backup")
     there = completed("backup", str(archive), **settings)
@@ -128,7 +128,7 @@ def test_what_cannot_be_done_is_a_sentence(settings: dict[str, str], tmp_path: P
     with data_directory(data):
         used = completed("restore", str(archive), **settings)
     assert f"Another `omnisonic serve` uses the data directory {data}, or a backup or restore" in used.stderr
-    assert [shown.returncode for shown in (there, nothing, stream, used)] == [1, 1, 1, 1]
+    assert [shown.returncode for shown in (there, nothing, stream, used)] == [1, 1, 2, 1]
     assert not (tmp_path / "nobody").exists()
 
 

@@ -81,7 +81,7 @@ def test_a_dry_run_only_says_what_it_would_do(database_url: str, folder: Path) -
 def test_an_age_that_is_none_is_refused(age: str, database_url: str) -> None:
     """A sentence, and nothing is deleted."""
     shown = completed("clean-uploads", f"--older-than={age}", DATABASE_URL=database_url)
-    assert shown.returncode == 1
+    assert shown.returncode == 2
     assert shown.stderr == "omnisonic: --older-than must be a number of days or hours, such as 30d or 12h.\n"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from omnisonic.cli.command import RoomsCommand
-from omnisonic.errors import InvalidInput
+from omnisonic.errors import BadSettings
 from omnisonic.models.checks import plain_id
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _seconds(text: str) -> float:
     found = _FOR.fullmatch(text)
     seconds = 0 if found is None else int(found[1]) * (60 if found[2] == "m" else 1)
     if not 0 < seconds <= 600:
-        raise InvalidInput("--for must be a time such as 30s or 2m, and 10m at most.")
+        raise BadSettings(["--for must be a time such as 30s or 2m, and 10m at most."])
     return float(seconds)
 
 
