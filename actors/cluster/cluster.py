@@ -13,7 +13,6 @@ members. Declared dead: it takes another name, and claims its rooms again; those
 Shutdown: `hand_over`, then `end`.
 """
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, assert_never
 
@@ -68,9 +67,6 @@ SILENCES: Final = 8
 """After this many reports in a row that a peer is silent, one every `BEAT_S`, its members count as gone."""
 LINKS_S: Final = 1.0
 """At the end, for what still waits for peers."""
-
-
-_log = logging.getLogger(__name__)
 
 
 class ClusterGateway(Protocol):
@@ -190,9 +186,6 @@ class Cluster:
             try:
                 if self.save_room is not None:
                     await self.save_room(actor.room_id)
-            except trio.Cancelled:
-                _log.error("room.not_saved", extra={"room": actor.room_id})
-                raise
             finally:
                 self._release(actor)
 

@@ -6,10 +6,13 @@ closed with 1011, and the next one who enters tries again. A room that defines `
 once in `Room.save_every_s`, one save of a room at a time, and at the end.
 
 Overload: turns coalesce, and `SAVES` rooms are saved at once. Crash of a room: saved when it has started again; `save`
-fails: tried again, more and more seldom. Shutdown: `save_all` saves what has changed, within its deadline.
+fails: tried again, more and more seldom. Room moved to another gateway: a save that is under way is cancelled.
+Shutdown: `save_all` saves what has changed, and waits for saves that are under way, until its deadline; then they are
+cancelled.
 """
 
 import logging
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import trio
@@ -32,6 +35,22 @@ LONGEST_RETRY_S: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False)
+class _Save:
+    """A save that is under way, or waits for its turn. `hosted` is what it saves; None before, and when given up."""
+
+    hosted: HostedRoom | None = None
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    ended: trio.Event = field(default_factory=trio.Event)
+
+    def give_up(self) -> bool:
+        """Cancel it. Returns whether anything is not saved therefore."""
+        hosted, self.hosted = self.hosted, None
+        if hosted is not None:
+            self.scope.cancel()
+        return hosted is not None
+
+
 class RoomStates:
     """Loads and saves the rooms of one gateway. It learns of new rooms as a watcher of the registry."""
 
@@ -39,7 +58,10 @@ class RoomStates:
         self._registry = registry
         self._nursery = nursery
         self._unsaved: dict[RoomId, HostedRoom] = {}
+        """The rooms that have changed, and whose save has not begun."""
+        self._saves: dict[RoomId, _Save] = {}
         self._saving: set[RoomId] = set()
+        """The rooms with a task that saves them until they are saved."""
         self._limit = trio.CapacityLimiter(SAVES)
         self._is_closing = False
 
@@ -48,7 +70,8 @@ class RoomStates:
         hosted = hosted_room(actor)
         if hosted is None or type(hosted.user_room).load is Room.load:
             return
-        unsaved = self._unsaved.get(actor.room_id)
+        save = self._saves.get(actor.room_id)
+        unsaved = self._unsaved.get(actor.room_id) or (None if save is None else save.hosted)
         if unsaved is not None:  # forgotten, and not saved yet
             hosted.user_room.state = unsaved.user_room.state
             self.on_turn(hosted)
@@ -60,11 +83,13 @@ class RoomStates:
         """Do nothing: the turn counts, not who is there."""
 
     def on_room_moved(self, actor: RoomActor) -> None:
-        """Save this room no more: another gateway does."""
-        self._unsaved.pop(actor.room_id, None)
+        """Save this room no more: another gateway does, and what is saved here later would replace what it saves."""
+        unsaved, save = self._unsaved.pop(actor.room_id, None), self._saves.get(actor.room_id)
+        if (save is not None and save.give_up()) or unsaved is not None:
+            _log.error("room.not_saved", extra={"room": actor.room_id})
 
     async def save_room(self, room_id: RoomId) -> None:
-        """Save this room now, if it has changed."""
+        """Save this room now, if it has changed. Returns when no save of it is under way any more."""
         await self._save_once(room_id)
 
     def on_turn(self, hosted: HostedRoom) -> None:
@@ -81,9 +106,10 @@ class RoomStates:
         self._is_closing = True
         with trio.move_on_after(deadline_s):
             async with trio.open_nursery() as nursery:
-                for room_id in list(self._unsaved):
+                for room_id in self._unsaved | self._saves:
                     nursery.start_soon(self._save_once, room_id)
-        for room_id in self._unsaved:
+        given_up = {room_id: save for room_id, save in self._saves.items() if save.give_up()}
+        for room_id in self._unsaved | given_up:
             _log.error("room.not_saved", extra={"room": room_id})
 
     @trio.lowlevel.enable_ki_protection
@@ -120,23 +146,38 @@ class RoomStates:
 
     @trio.lowlevel.enable_ki_protection
     async def _save_once(self, room_id: RoomId) -> bool:
-        """Save the room as it is now. False when that failed, and while it has crashed or is not owned here."""
-        async with self._limit:
-            hosted = self._unsaved.pop(room_id, None)
-            if hosted is None:
+        """Save the room as it is now. False when that failed, and while it has crashed or is not owned here.
+
+        Waits for a save of it that is under way: when that ends later, it would replace what this one saves.
+        """
+        while (earlier := self._saves.get(room_id)) is not None:
+            await earlier.ended.wait()
+        save = self._saves[room_id] = _Save()
+        try:
+            async with self._limit:
+                return await self._save_unsaved(room_id, save)
+        finally:
+            del self._saves[room_id]
+            save.ended.set()
+
+    async def _save_unsaved(self, room_id: RoomId, save: _Save) -> bool:
+        save.hosted = hosted = self._unsaved.pop(room_id, None)
+        if hosted is None:
+            return True
+        try:
+            if hosted.crash is None and hosted.context.standing.is_owned:
+                with save.scope, trio.fail_after(SAVE_S):
+                    await self._save(hosted)
+                return True  # also when it was given up
+        except Exception as failure:  # noqa: BLE001 - a program's hook may raise anything
+            _log.error("room.save_failed", extra={"room": room_id}, exc_info=failure)
+            if save.hosted is None:  # given up
                 return True
-            try:
-                if hosted.crash is None and hosted.context.standing.is_owned:
-                    with trio.fail_after(SAVE_S):
-                        await self._save(hosted)
-                    return True
-            except Exception as failure:  # noqa: BLE001 - a program's hook may raise anything
-                _log.error("room.save_failed", extra={"room": room_id}, exc_info=failure)
-            except BaseException:
-                self._unsaved.setdefault(room_id, hosted)
-                raise
-            self._unsaved.setdefault(room_id, self._current(room_id) or hosted)
-            return False
+        except BaseException:
+            self._unsaved.setdefault(room_id, hosted)
+            raise
+        self._unsaved.setdefault(room_id, self._current(room_id) or hosted)
+        return False
 
     async def _save(self, hosted: HostedRoom) -> None:
         saving = hosted.user_room.save(hosted.name, hosted.user_room.state)

@@ -2,17 +2,22 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import trio
 
 from omnisonic.actors.cluster.cluster import Cluster
 from omnisonic.actors.cluster.links import PeerLinks
 from omnisonic.actors.cluster.remote_members import RemoteConnection
+from omnisonic.actors.hosting.hosted_room import Hosting
+from omnisonic.actors.hosting.hosting_tasks import HostingTasks
+from omnisonic.actors.hosting.room import Room
 from omnisonic.actors.rooms.batch import RelayPrefixes
 from omnisonic.actors.rooms.history import HistoryLimits
 from omnisonic.actors.rooms.hooks import RoomContext
 from omnisonic.actors.rooms.memory import RoomMemory
 from omnisonic.actors.rooms.registry import Registry
+from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
 from omnisonic.models import RoomId
@@ -28,13 +33,13 @@ from tests.rooms import eventually
 class Rooms:
     """The parts of a gateway that its cluster needs."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, room_class: Callable[[RoomContext], RoomState] = Poisoned) -> None:
         def context(room_id: RoomId, epoch: str, relay_prefixes: RelayPrefixes) -> RoomContext:
             memory = RoomMemory(epoch, HistoryLimits())
             return RoomContext(room_id, memory, 60, 0, trio.current_time, lambda: 17, relay_prefixes)
 
         self.dispatcher = Dispatcher()
-        self.registry = Registry(context, Poisoned, self.dispatcher, Counters(), TurnTracer(), nursery)
+        self.registry = Registry(context, room_class, self.dispatcher, Counters(), TurnTracer(), nursery)
         self._nursery = nursery
 
     async def start_child(self, name: str, run: Callable[[trio.TaskStatus[None]], Awaitable[None]]) -> None:
@@ -94,16 +99,19 @@ class Peer:
 
 
 class ClusterStage:
-    """A gateway in its cluster."""
+    """A gateway in its cluster. With a `room_class` its rooms are a program's."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, room_class: type[Room[Any]] | None = None) -> None:
         self.memory, self._bus = LateMemory(), MemoryBus()
         self._nursery = nursery
-        self.rooms = Rooms(nursery)
+        hosting = None if room_class is None else Hosting(room_class)
+        self.rooms = Rooms(nursery) if hosting is None else Rooms(nursery, hosting.create_room)
         self.registry = self.rooms.registry
         self.cluster = Cluster(
             self.rooms, self.memory, self._bus, name="b", now_ms=lambda: 17, grace_s=0, history_bytes=0
         )
+        if hosting is not None:
+            self.cluster.save_room = HostingTasks(hosting, self.rooms, nursery).save_room
 
     async def open_peer(self, run: str) -> Peer:
         """Have another gateway in the cluster."""
@@ -129,10 +137,10 @@ class ClusterStage:
 
 
 @asynccontextmanager
-async def open_cluster_stage() -> AsyncIterator[ClusterStage]:
+async def open_cluster_stage(room_class: type[Room[Any]] | None = None) -> AsyncIterator[ClusterStage]:
     """Run one gateway, until the block ends."""
     async with trio.open_nursery() as nursery:
-        stage = ClusterStage(nursery)
+        stage = ClusterStage(nursery, room_class)
         await nursery.start(stage.rooms.dispatcher.run)
         await stage.cluster.start()
         yield stage

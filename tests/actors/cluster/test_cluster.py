@@ -1,15 +1,17 @@
 """A gateway in its cluster: what its peers are told when rooms are not there, or the peers were not heard."""
 
+from typing import ClassVar
+
 import pytest
 import trio
 from trio.testing import MockClock
 
+import omnisonic
 from omnisonic.actors.cluster.cluster import HAND_OVER_S, SILENCES
 from omnisonic.actors.cluster.link import BEAT_S, SILENT_S
 from omnisonic.actors.cluster.links import FORGET_S
 from omnisonic.actors.rooms.mailbox import Join
 from omnisonic.actors.runtime.supervisor import MAX_RESTARTS
-from omnisonic.models import RoomId
 from omnisonic.wire.frames import TEXT
 from omnisonic.wire.peer_messages import EdgeJoin, EdgeSaid, Moving, NotOwner, OwnerClose
 from tests.actors.cluster.cluster_stage import open_cluster_stage
@@ -105,22 +107,33 @@ async def test_a_room_that_failed_too_often_is_forgotten_with_its_remote_members
         assert stage.cluster.links.describe() == []
 
 
+class Slow(omnisonic.Room[None]):
+    """Its saves take a while; those of the room `slow` do not end before it would have been handed over."""
+
+    stored: ClassVar[list[str]]
+
+    async def save(self, name: str, state: None) -> None:
+        await trio.sleep(2 * HAND_OVER_S if name == "slow" else HAND_OVER_S / 10)
+        Slow.stored.append(name)
+
+
+@pytest.fixture(autouse=True)
+def slow() -> None:
+    """Nothing is stored yet."""
+    Slow.stored = []
+
+
 async def test_a_room_that_is_slow_to_save_keeps_no_other_one(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A gateway that stops hands over each of its rooms, and handles none of them after that."""
-    async with open_cluster_stage() as stage:
+    async with open_cluster_stage(Slow) as stage:
         peer = await stage.open_peer("c")
         rooms = ["slow", "jam", "duo"]
         for number, room in enumerate(rooms):
             await stage.enter(peer, room, number)
         actors = list(stage.registry)
 
-        async def save(room_id: RoomId) -> None:
-            if room_id == "slow":
-                await trio.sleep_forever()
-
-        stage.cluster.save_room = save
         began_s = trio.current_time()
         await stage.cluster.hand_over()
         assert trio.current_time() - began_s <= HAND_OVER_S + SOON_S
@@ -129,6 +142,22 @@ async def test_a_room_that_is_slow_to_save_keeps_no_other_one(
         assert [actor.is_withdrawn for actor in actors] == [True] * 3
         assert await stage.memory.holders(rooms) == [None] * 3
         assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["room.not_saved"]
+        await trio.sleep(2 * HAND_OVER_S)
+        assert Slow.stored == ["jam", "duo"]
+
+
+async def test_a_room_is_released_when_a_save_of_it_that_was_under_way_has_ended(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else its next owner would load what was stored before it."""
+    async with open_cluster_stage(Slow) as stage:
+        peer = await stage.open_peer("c")
+        await stage.enter(peer, "jam", 1)
+        assert Slow.stored == []
+        await stage.cluster.hand_over()
+        assert Slow.stored == ["jam"]
+        await peer.wait_for(Moving("jam"))
+        assert caplog.messages == []
 
 
 async def test_a_room_that_cannot_be_handed_over_in_time_is_not_handled_after_that(autojump_clock: MockClock) -> None:
