@@ -122,7 +122,7 @@ class Tap:
             return
         try:
             head = _read_head(content)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             head = _Head("(not a message)")
         payload = content.decode(errors="replace") if self._bounds.payload else None
         self._show_sample("text", sender, len(content), message=head.type, to=head.to, payload=payload)

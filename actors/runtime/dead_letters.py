@@ -40,7 +40,7 @@ class DeadLetter:
             return self.kind
         try:
             return msgspec.json.decode(self.frame[1], type=_Typed).type
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self.kind
 
 

@@ -263,7 +263,10 @@ def read_answer(text: str | bytes) -> Answer:
     Raises:
         msgspec.DecodeError: It is not an answer; the gateway may be of another version.
     """
-    answer: Answer = _answers.decode(text)
+    try:
+        answer: Answer = _answers.decode(text)
+    except UnicodeDecodeError as problem:
+        raise msgspec.DecodeError(str(problem)) from problem
     return answer
 
 

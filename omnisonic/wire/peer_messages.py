@@ -218,7 +218,10 @@ def encode_message(message: PeerMessage) -> bytes:
 
 def decode_message(data: bytes) -> PeerMessage:
     """Decode what `encode_message` made. Errors: `msgspec.DecodeError` when it is a message of a newer version."""
-    return _decode_message(data)
+    try:
+        return _decode_message(data)
+    except UnicodeDecodeError as problem:
+        raise msgspec.DecodeError(str(problem)) from problem
 
 
 def encode_packet(head: Head, messages: Sequence[bytes]) -> bytes:
@@ -229,4 +232,7 @@ def encode_packet(head: Head, messages: Sequence[bytes]) -> bytes:
 
 def decode_packet(data: bytes) -> Packet:
     """Decode a packet. Errors: `msgspec.DecodeError` when it is not one, or has a message of a newer version."""
-    return _decode(data)
+    try:
+        return _decode(data)
+    except UnicodeDecodeError as problem:
+        raise msgspec.DecodeError(str(problem)) from problem

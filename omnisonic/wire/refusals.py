@@ -1,6 +1,7 @@
 """Refusals: the errors for messages that are dropped, each with the `id` that its sender waits for (SPEC 5.2). Sans-IO.
 
-What cannot be read as a message may still have an `id` to read. Nothing here raises.
+What cannot be read as a message may still have an `id` to read. Nothing here raises, whatever bytes a client sends: a
+message that is dropped is dropped before anybody has looked whether it is UTF-8.
 """
 
 import json
@@ -19,6 +20,8 @@ from omnisonic.wire.messages import REPLY_ID_LENGTH, ReplyId, decode, decode_lon
 _SURROGATE_PAIR: Final = re.compile(rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 """An escaped backslash, or a character that is escaped as two surrogates."""
 _NOT_READ: Final = frozenset({"too_large", "too_deep"})
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
+"""What msgspec raises for bytes that are no message, or not UTF-8."""
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -38,11 +41,11 @@ def read_reply_id(frame_: Frame) -> ReplyId | None:
         return None
     try:
         return decode_long(text).id
-    except (msgspec.DecodeError, InvalidInput):
+    except (*_UNREADABLE, InvalidInput):
         return None
 
 
-def explain_decode_error(error: msgspec.DecodeError, text: bytes) -> InvalidInput:
+def explain_decode_error(error: msgspec.DecodeError | UnicodeDecodeError, text: bytes) -> InvalidInput:
     """The code and sentence for a client whose message `text` could not be decoded.
 
     Returns:
@@ -81,7 +84,7 @@ def refusal_frame(error: msgspec.DecodeError | InvalidInput, text: bytes) -> byt
         return error_frame(error.code, error.message, reply_id)
     try:
         decode(text)
-    except msgspec.DecodeError as decode_error:
+    except _UNREADABLE as decode_error:
         explained = explain_decode_error(decode_error, text)
     else:
         explained = invalid_number()  # nothing else is wrong
@@ -96,7 +99,7 @@ def _find_reply_id(text: bytes) -> ReplyId | None:
     reply_id: object
     try:
         reply_id = _decode_identified(text).id
-    except (msgspec.DecodeError, RecursionError):
+    except (*_UNREADABLE, RecursionError):
         try:
             fields = json.loads(text.decode())
         except (ValueError, RecursionError):

@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 from typing import Final, get_args
 
+import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from omnisonic.errors import InvalidInput
@@ -47,6 +48,15 @@ def test_nothing_else_is_a_question_and_nothing_raises_but_that(text: str | byte
         inspection.read_question(text)
     assert wrong.value.code == "bad_request"
     assert len(inspection.read_id(text)) <= 64
+
+
+@bounded
+@given(st.one_of(st.text(max_size=200), st.binary(max_size=200)))
+@example(b'{"type":"\xff"}')
+def test_nothing_else_is_an_answer(text: str | bytes) -> None:
+    """A gateway of another version may say anything."""
+    with pytest.raises(msgspec.DecodeError):
+        inspection.read_answer(text)
 
 
 def test_the_document_names_every_question_every_answer_and_every_code() -> None:

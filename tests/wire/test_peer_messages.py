@@ -21,6 +21,7 @@ from omnisonic.wire.peer_messages import (
     OwnerPush,
     OwnerTurn,
     PeerMessage,
+    decode_message,
     decode_packet,
     encode_message,
     encode_packet,
@@ -96,6 +97,14 @@ def test_what_is_no_packet_is_refused(data: bytes) -> None:
     """Bytes that begin as no packet does, and a packet that is cut off."""
     with pytest.raises(msgspec.DecodeError):
         decode_packet(data)
+
+
+def test_text_that_is_not_utf_8_is_refused() -> None:
+    """In the head of a packet, and in a message that came in parts."""
+    with pytest.raises(msgspec.DecodeError):
+        decode_packet(encode_packet(Head("run", 1, 2, 3, 4), []).replace(b"run", b"\xffun"))
+    with pytest.raises(msgspec.DecodeError):
+        decode_message(encode_message(NotOwner("jam")).replace(b"jam", b"\xffam"))
 
 
 def test_a_message_of_a_newer_version_is_refused_and_a_new_field_is_not() -> None:

@@ -103,6 +103,8 @@ def test_a_message_that_a_room_cannot_take_is_not_lost_in_silence(stage: Stage) 
     assert stage.errors() == ["room_busy"]
     stage.connection.receive_message(TEXT, b'{"type":"note","id":7}')
     assert stage.answers() == [("room_busy", 7)]
+    stage.connection.receive_message(TEXT, b'{"type":"\xff"}')
+    assert stage.answers() == [("room_busy", None)]  # nobody has looked whether it is UTF-8
     assert stage.taken == DATA_FRAMES
     assert stage.connection.is_open
 

@@ -56,6 +56,14 @@ def test_who_waits_for_all_answers_gets_no_other_error(stage: Stage) -> None:
     assert stage.answers() == [("rate_limited", "a"), ("rate_limited", "b")]
 
 
+def test_what_is_dropped_need_not_be_utf_8(stage: Stage) -> None:
+    """Nobody has looked. It is told as any other message, and the connection stays."""
+    stage.send(NOTE, BURST)
+    stage.send(ClientFrame(FIN | TEXT, b'{"type":"\xff"}').encode() + named("a"))
+    assert stage.answers() == [("rate_limited", "a"), ("rate_limited", None)]
+    assert (stage.connection.is_open, stage.owner.crashes) == (True, [])
+
+
 def test_who_slows_down_is_heard_again(stage: Stage) -> None:
     """And told again if it happens again."""
     stage.send(NOTE, BURST + 1)

@@ -380,11 +380,16 @@ def test_a_cell_counts_messages_and_deliveries() -> None:
     assert (stage.actor.messages - joins, stage.actor.deliveries, stage.actor.offset) == (2, 6, 2)
 
 
+@pytest.mark.parametrize("text", [b"nonsense", b'{"type":"\xff"}', b"[" * 5000])
+def test_a_dead_letter_that_is_no_message_is_known_by_its_kind(text: bytes) -> None:
+    """Not JSON, not UTF-8, or nested too deep."""
+    assert DeadLetter("jam", 1, "ada", "ClientMessages", (TEXT, text), "", 0).type == "ClientMessages"
+
+
 def test_dead_letters_are_a_ring() -> None:
-    """The newest push out the oldest; the total goes on; a message that is not JSON is known by its kind."""
+    """The newest push out the oldest; the total goes on."""
     letters = DeadLetters(most=2)
     for number in range(3):
         letters.add(DeadLetter("jam" if number else "other", number, "ada", "ClientMessages", (1, b"nonsense"), "", 0))
     assert [letter.incarnation for letter in letters] == [1, 2]
     assert (len(letters), letters.total, len(letters.of("jam")), letters.of("other")) == (2, 3, 2, [])
-    assert letters.of("jam")[0].type == "ClientMessages"

@@ -66,8 +66,9 @@ def test_what_comes_from_outside_and_control_mail_is_shown_too() -> None:
 def test_what_is_no_message_is_shown_as_such() -> None:
     """A tap reads before the room has judged; it never raises."""
     stage = Stage()
-    stage.see(sent(stage.ada, (TEXT, b"\xff\xfe"), (TEXT, b"[" * 5000), (TEXT, b"")))
-    assert [each.message for each in stage.samples] == ["(not a message)"] * 3
+    what = (b"\xff\xfe", b'{"type":"\xff"}', b"[" * 5000, b"")
+    stage.see(sent(stage.ada, *((TEXT, each) for each in what)))
+    assert [each.message for each in stage.samples] == ["(not a message)"] * len(what)
 
 
 def test_more_than_so_many_a_second_are_only_counted() -> None:
