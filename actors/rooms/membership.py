@@ -35,6 +35,7 @@ from omnisonic.wire.closing import CloseCode, Closing
 from omnisonic.wire.frames import TEXT, header
 from omnisonic.wire.messages import ReplyId, Welcome
 from omnisonic.wire.recovery import HistoryGap, Position, gap_frame
+from omnisonic.wire.transport import Tempo
 
 LeaseMail: TypeAlias = PutLease | DropLease | DropLeasesOf | SyncLeases | Expire
 
@@ -67,7 +68,8 @@ class RoomMembership(Hooks):
         if self._needs_place(join.member.member_id):  # who is here comes before who may come back
             self._handle_leave(self.roster.drop_oldest_wait(), batch)
         if join.tempo is not None and not len(self.roster):
-            self.memory.transport = begin_transport(self.memory.transport, join.tempo)
+            self._begin_transport(join.tempo, batch)
+        self.memory.is_left = False
         event = self.roster.join(member, connection, join.person)
         event.seat.is_listener = join.is_listener
         if isinstance(event, Joined):
@@ -83,6 +85,12 @@ class RoomMembership(Hooks):
             self.welcomed = connection
             self.on_join(event.seat.member)
             self.welcomed = None
+
+    def _begin_transport(self, tempo: Tempo, batch: Batch) -> None:
+        memory = self.memory
+        kept, now_ms = memory.transport, self.context.now_ms()
+        memory.transport = begin_transport(kept, tempo, now_ms, is_left=memory.is_left)
+        batch.state_changed = batch.state_changed or memory.transport is not kept
 
     def _wanted_member(self, join: Join) -> Member:
         """The member as they want to be shown: who has been here all the time stays as they are shown."""

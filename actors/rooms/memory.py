@@ -25,10 +25,21 @@ class RoomMemory:
         transport: What plays, and where.
         presumed: The newest parent, when this room has all of its messages as far as anybody knows. Who comes back from
             it has missed nothing, until somebody comes who has seen more (`disprove`).
+        is_left: Everybody had left the room when it was forgotten, and nobody has entered since.
         seats: Who is in the room, for the next owner; None: no other gateway goes on with it.
     """
 
-    __slots__ = ("acknowledged", "epoch", "history", "parents", "presumed", "seats", "shared_state", "transport")
+    __slots__ = (
+        "acknowledged",
+        "epoch",
+        "history",
+        "is_left",
+        "parents",
+        "presumed",
+        "seats",
+        "shared_state",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -46,6 +57,7 @@ class RoomMemory:
         self.shared_state = SharedState()
         self.transport = transport or Transport()
         self.presumed: Position | None = None
+        self.is_left = False
         self.seats: tuple[Entry, ...] | None = None
 
     def plan_recovery(self, since: Position, offset: int) -> Recovery:

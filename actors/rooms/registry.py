@@ -158,6 +158,7 @@ class Registry:
             if actor.next_expiry_s is not None and actor.next_expiry_s <= now_s:
                 actor.tell(Expire())
             elif actor.empty_since_s is not None and now_s - actor.empty_since_s >= empty_s and not actor.mailbox:
+                actor.memory.is_left = True
                 self._forget(actor)
         if total_bytes > HISTORIES_BYTES:
             self._shrink_histories(total_bytes)

@@ -36,6 +36,10 @@ def change_transport(before: Transport, wanted: TransportSet, by: MemberId | Non
         InvalidInput: `invalid_transport`: a tempo, meter, position or loop out of its range, or nothing to change.
     """
     _check(wanted)
+    return _change(before, wanted, by, now_ms)
+
+
+def _change(before: Transport, wanted: TransportSet, by: MemberId | None, now_ms: Milliseconds) -> Transport:
     playing = before.playing if wanted.playing is UNSET else wanted.playing
     tempo_bpm = before.tempo_bpm if wanted.tempo_bpm is UNSET else wanted.tempo_bpm
     beat, time_ms = before.beat_at(now_ms), now_ms
@@ -67,11 +71,19 @@ def _beat_of_second(before: Transport, beat: float, tempo_bpm: float) -> float:
     return loop.start_beat + (moved - loop.end_beat) % (loop.end_beat - loop.start_beat)
 
 
-def begin_transport(kept: Transport, tempo: Tempo) -> Transport:
-    """The transport of a room that somebody enters first: it has the session's tempo and meter, unless it plays."""
-    if kept.playing or (kept.tempo_bpm, kept.beats_per_bar) == tempo:
+def begin_transport(kept: Transport, tempo: Tempo, now_ms: Milliseconds, *, is_left: bool) -> Transport:
+    """The transport of a room that somebody enters first: it has the session's tempo and meter.
+
+    What plays keeps the tempo that its members have given it, because they come back after a restart, and still hear
+    it. But when everybody had left (`is_left`) before the room was forgotten, nobody does, and the room was not told
+    of another tempo of the session: it is applied now, as if it had been.
+    """
+    if (kept.tempo_bpm, kept.beats_per_bar) == tempo or (kept.playing and not is_left):
         return kept
-    return replace(kept, tempo_bpm=float(tempo.bpm), beats_per_bar=tempo.beats_per_bar)
+    if not kept.version:
+        return replace(kept, tempo_bpm=float(tempo.bpm), beats_per_bar=tempo.beats_per_bar)
+    wanted = TransportSet(tempo_bpm=tempo.bpm, beats_per_bar=tempo.beats_per_bar)
+    return _change(kept, wanted, None, now_ms)
 
 
 def move_to_clock(kept: Transport, ahead_ms: Milliseconds) -> Transport:

@@ -47,6 +47,8 @@ class _Position(msgspec.Struct, array_like=True, frozen=True):
     state_version: int
     at_ms: int = 0
     """The time on the clock of the gateway that wrote it; 0 when it did not say."""
+    is_left: bool = False
+    """Whether everybody had left; so a room that begins with it was not told of another tempo of its session."""
 
 
 class _State(msgspec.Struct, array_like=True, frozen=True):
@@ -118,7 +120,9 @@ class RoomCopy:
         self.is_complete = offset == history.last
         is_release = is_release and self.is_complete
         version = memory.shared_state.version
-        position = _Position(FORMAT, memory.epoch, offset, history.first, list(memory.parents), version, now_ms)
+        position = _Position(
+            FORMAT, memory.epoch, offset, history.first, list(memory.parents), version, now_ms, memory.is_left
+        )
         values = {"position": _encode(position)}
         # When no answer came, the store may have what was sent then, or not.
         known = before if self._making is None else None
@@ -222,6 +226,7 @@ def restore(memory: RoomMemory, claimed: Claimed, now_ms: int) -> RoomCopy:
     memory.history.forget_to(position.first - 1)
     values = {each.key: StateValue(each.value, each.version, each.by) for each in state}
     memory.shared_state.restore(values, position.state_version)
+    memory.is_left = position.is_left
     ahead_ms = 0.0
     if record.age_s is not None and position.at_ms:
         ahead_ms = now_ms - (position.at_ms + 1000 * record.age_s)

@@ -233,6 +233,8 @@ class RoomWrites:
         is_release = room.actor is None or self.is_closing
         if room.actor is not None:
             room.actor.is_unsaved = False
+            if self.is_closing:
+                room.memory.is_left = room.actor.empty_since_s is not None
         self._number += 1
         return room.copy.make_write(
             room.room_id,

@@ -203,6 +203,30 @@ def test_it_begins_with_the_tempo_of_the_session() -> None:
     assert stage.room.memory.transport.tempo_bpm == 60.0
 
 
+@pytest.mark.parametrize("playing", [True, False])
+def test_what_everybody_had_left_takes_another_tempo_of_the_session(playing: bool) -> None:
+    """As if the room had been told of it: the second stays, and what plays goes on. It is so for the first member."""
+    stage = Stage()
+    memory, now_ms = stage.room.memory, stage.room.context.now_ms()
+    memory.transport = Transport(playing, 120.0, 4, 8.0, now_ms - 1_000, None, 7, "ada")
+    memory.is_left = True
+    ada, bob = FakeConnection("ada"), FakeConnection("bob")
+    batch = stage.turn(Join(ada, member("ada"), tempo=Tempo(60.0, 3)), Join(bob, member("bob"), tempo=Tempo(90.0, 4)))
+    beat = 5.0 if playing else 4.0
+    assert memory.transport == Transport(playing, 60.0, 3, beat, now_ms, None, 8, None)
+    assert batch.state_changed  # so it is written
+    assert not memory.is_left
+
+
+def test_a_tempo_that_no_transport_may_have_ends_no_room() -> None:
+    """What a session has is not for the room to judge."""
+    stage = Stage()
+    stage.room.memory.transport = Transport(True, 120.0, 4, 8.0, 0, None, 7)
+    stage.room.memory.is_left = True
+    stage.turn(Join(FakeConnection("ada"), member("ada"), tempo=Tempo(500.0, 64)))
+    assert stage.room.memory.transport.tempo_bpm == 500.0
+
+
 @pytest.mark.parametrize("ahead_ms", [-60_000, 60_000])
 def test_a_transport_goes_on_at_a_gateway_with_another_clock(ahead_ms: int) -> None:
     """Its position is the same at the same moment. A small difference is not known so exactly, and one that was never

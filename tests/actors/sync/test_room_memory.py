@@ -38,6 +38,7 @@ from omnisonic.models import RoomId
 from omnisonic.stores.room_memory import RECORD_TTL_S, Claimed, Outcome, RoomMemoryStore, RoomRecord, RoomWrite
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
 from omnisonic.wire.recovery import Position
+from omnisonic.wire.transport import Tempo
 from tests.actors.handles import FakeConnection, member, sent, text
 
 CALL_S: Final = 0.5
@@ -119,10 +120,12 @@ class Run:
     writer: RoomMemoryWriter
     connections: dict[tuple[RoomId, str], FakeConnection] = field(default_factory=dict)
 
-    def enter(self, name: str = "ada", room: RoomId = "jam", since: Position | None = None) -> FakeConnection:
+    def enter(
+        self, name: str = "ada", room: RoomId = "jam", since: Position | None = None, tempo: Tempo | None = None
+    ) -> FakeConnection:
         """Let somebody enter."""
         connection = self.connections[room, name] = FakeConnection(name)
-        self.registry.get_or_make(room).tell(Join(connection, member(name), None, since))
+        self.registry.get_or_make(room).tell(Join(connection, member(name), None, since, tempo))
         return connection
 
     def say(self, type_: str = "note", *, name: str = "ada", room: RoomId = "jam", size: int = 1) -> None:
@@ -248,6 +251,38 @@ async def test_a_room_that_was_empty_is_released_and_goes_on_when_somebody_comes
             run.say()
             await run.settled()
             assert run.actor().offset == 2
+
+
+@pytest.mark.parametrize("end", ["forgotten", "forgotten, not written", "stopped when empty", "stopped"])
+async def test_the_tempo_of_the_session_counts_when_everybody_had_left(
+    store: Shared, autojump_clock: MockClock, end: str
+) -> None:
+    """Who enters next finds it, and what plays goes on. Who comes back after a stop finds what plays as it was."""
+
+    async def find_tempo(run: Run) -> float:
+        ada = run.enter(tempo=Tempo(60.0, 4))
+        await trio.sleep(SOON_S)
+        transport = ada.received()[0]["payload"]["transport"]
+        assert transport["playing"]
+        tempo: float = transport["tempoBpm"]
+        return tempo
+
+    async with running(store) as run:
+        run.enter(tempo=Tempo(120.0, 4))
+        run.actor().offer(sent(run.connections["jam", "ada"], text("transport.set", {"playing": True})))
+        await run.settled()
+        if end != "stopped":
+            run.leave()
+            await trio.sleep(SOON_S)
+        if end.startswith("forgotten"):
+            await run.forget()
+            if end == "forgotten":
+                await run.settled()
+            assert await find_tempo(run) == 60.0
+            return
+        await run.writer.release_all()
+    async with running(store) as run:
+        assert await find_tempo(run) == (120.0 if end == "stopped" else 60.0)
 
 
 async def test_somebody_who_comes_back_before_the_last_write_finds_the_room_as_it_was(
