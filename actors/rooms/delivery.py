@@ -60,13 +60,17 @@ class RoomDelivery(RoomMembership):
 
     # Kept messages
 
-    def _keep(self, seat: Seat, envelope: Envelope, offset: int) -> None:
-        """Have a message written down that is, or was, relayed with this offset. Errors: `InvalidInput`."""
+    def _keep(self, seat: Seat, envelope: Envelope, first: int | None) -> None:
+        """Have a message written down that is relayed next, or was, with the offset `first`. Errors: `InvalidInput`.
+
+        One that was relayed is not refused when too much waits: it may be what waits. Its sender is told when it is
+        written, and sends it again otherwise.
+        """
         context = self.context
-        message = message_to_keep(
-            context.room_id, Position(self.memory.epoch, offset), seat, envelope, context.now_ms()
-        )
-        if context.keep is None or not context.keep(message):
+        position = Position(self.memory.epoch, self.offset + 1 if first is None else first)
+        message = message_to_keep(context.room_id, position, seat, envelope, context.now_ms())
+        is_taken = context.keep is not None and context.keep(message)
+        if not is_taken and first is None:
             raise InvalidInput("Too much waits to be kept now. Try again in a moment.", code="keep_busy")
 
     def _report_kept(self, result: KeepResult, batch: Batch) -> None:

@@ -188,7 +188,7 @@ class RoomState(RoomDelivery):
             relayed = first is None and self._route_message(seat, envelope, batch, replies)
             if is_kept := envelope.keep and (relayed or first is not None):
                 # What was accepted before may not be written down: the writer knows, and acknowledges it.
-                self._keep(seat, envelope, self.offset + 1 if first is None else first)
+                self._keep(seat, envelope, first)
         except InvalidInput as wrong:
             replies.append(make_error(wrong, id_))
             return False

@@ -156,6 +156,22 @@ def test_a_full_queue_refuses_before_anything_is_said() -> None:
     assert [each.offset for each in writer.taken] == [1]
 
 
+def test_what_was_relayed_is_not_refused_by_a_full_queue() -> None:
+    """It waits there itself: its sender gets the answer when it is written, on whichever connection."""
+    writer = Taking()
+    stage = stage_with(writer)
+    ada = stage.connections["ada"]
+    stage.turn(sent(ada, text("chat", id="m1", keep=True)))
+    stage.received()
+    writer.is_full = True
+    again = stage.enter("ada")
+    again.received()
+    stage.turn(sent(again, text("chat", id="m1", keep=True)))
+    assert (again.received(), stage.received()["bob"]) == ([], [])
+    stage.turn(committed(*writer.taken))
+    assert again.received() == [{"type": "ack", "payload": {"id": "m1", "offset": 1, "kept": True}}]
+
+
 @pytest.mark.parametrize(
     ("type_", "fields", "code"),
     [
