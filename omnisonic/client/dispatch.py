@@ -31,6 +31,8 @@ SENT_FIELD: Final = "sentMs"
 _DATA: Final = frozenset({TEXT, BINARY})
 _APPLIED: Final = STATE_TYPES | {"room.degraded", "room.restored"}
 """The types that `Dispatch` reads itself."""
+_BEFORE_GAP: Final = frozenset({"welcome", "room.degraded"})
+"""What may come before a `history.gap`."""
 
 
 class Dispatch:
@@ -63,7 +65,9 @@ class Dispatch:
         self.welcomes = 0
         """How many were received, on all connections. More than one comes on a connection when the room has moved."""
         self._before_gap: Position | None = None
-        """Where to recover from, while the `history.gap` after a `welcome` has not arrived."""
+        """Where to recover from, after a `welcome`, until it is known whether a `history.gap` follows: it comes before
+        anything else, but for `room.degraded`. None follows when a room has moved that we had entered just before.
+        """
         self._round_trip_ms = float("inf")
         self._welcome_offset_ms = 0.0
         self._now_ms = now_ms
@@ -112,6 +116,7 @@ class Dispatch:
                 except (ValueError, RecursionError):
                     self.unreadable += 1
                 else:
+                    self._before_gap = None
                     add(message)
             elif opcode == PING:
                 pongs.append(payload)
@@ -125,6 +130,8 @@ class Dispatch:
 
     def _apply(self, message: Message) -> Sequence[Message]:
         """Apply a message of the room itself. Returns what the program gets."""
+        if message.type not in _BEFORE_GAP:
+            self._before_gap = None
         match message.type:
             case "welcome":
                 return self._apply_welcome(message)
@@ -136,8 +143,6 @@ class Dispatch:
                 self.state_entries.apply(message.payload)
             case "transport.state":
                 self.transport = msgspec.convert(message.payload, Transport)
-            case "history.gap":
-                self._before_gap = None
             case "room.degraded" | "room.restored":
                 self.is_degraded = message.type == "room.degraded"
             case "heartbeat" if self._apply_heartbeat(message):

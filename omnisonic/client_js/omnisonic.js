@@ -390,7 +390,9 @@ class RoomView {
   refusal = null; // the `error` that the server sent in place of a `welcome`
   welcomes = 0; // on all connections; more than one comes on a connection when the room has moved
   #start;
-  #beforeGap = null; // where to recover from, while the `history.gap` after a `welcome` has not arrived
+  // Where to recover from, after a `welcome`, until it is known whether a `history.gap` follows: it comes before anything
+  // else, but for `room.degraded`. None follows when a room has moved that we had entered just before.
+  #beforeGap = null;
   #onRoundTrip;
 
   // `since` is from where the first connection recovers.
@@ -423,6 +425,7 @@ class RoomView {
       check(message !== null && (message.offset === null || Number.isSafeInteger(message.offset)));
       if (message.type === "welcome") return this.#applyWelcome(message);
       const isForProgram = this.#apply(message);
+      if (message.type !== "room.degraded") this.#beforeGap = null;
       if (message.offset !== null) this.offset = message.offset;
       return isForProgram ? [message] : [];
     } catch (problem) {
@@ -448,9 +451,6 @@ class RoomView {
       case "transport.state":
         check(isObject(payload));
         this.transport = Object.freeze({ ...STANDING, ...payload });
-        return true;
-      case "history.gap":
-        this.#beforeGap = null;
         return true;
       case "room.degraded":
       case "room.restored":

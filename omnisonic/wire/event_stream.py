@@ -90,7 +90,9 @@ class EventFormatter:
         self._epoch = ""
         self._offset = 0
         self._after_gap = ""
-        """The id of the `history.gap` that is awaited, so that a gap which was not told is told again."""
+        """The id that a `welcome` has left to the next message: to the `history.gap`, so that one which was not told is
+        told again; or to any other, when the room has moved and nothing is lost.
+        """
 
     def format(self, opcode: int, payload: bytes) -> bytes:
         """The event for a frame. Nothing for those that are neither a message nor a close."""
@@ -112,19 +114,18 @@ class EventFormatter:
             return ""  # nothing that the gateway says, so the client may judge it
 
     def _apply(self, message: _Envelope) -> str:
-        match message.type:
-            case "welcome":
-                return self._welcome(_decode_payload(message.payload))
-            case "history.gap":
-                position, self._after_gap = self._after_gap, ""
-                return position
-            case "ack":
-                ack = _decode_payload(message.payload)
-                if ack.epoch not in (None, self._epoch) or ack.offset <= self._offset:
-                    return ""
-                return self._move_to(ack.offset)
-            case _:
-                return "" if message.offset is None else self._move_to(message.offset)
+        if message.type == "welcome":
+            return self._welcome(_decode_payload(message.payload))
+        if message.type == "room.degraded":  # the only message that comes before a gap
+            return ""
+        position, self._after_gap = self._after_gap, ""
+        if message.type == "ack":
+            ack = _decode_payload(message.payload)
+            if ack.epoch in (None, self._epoch) and ack.offset > self._offset:
+                position = self._move_to(ack.offset)
+        elif message.offset is not None:
+            position = self._move_to(message.offset)
+        return position
 
     def _welcome(self, welcome: _Payload) -> str:
         self._epoch = welcome.epoch or ""

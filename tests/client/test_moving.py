@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import trio
 
 from omnisonic.models import Member
@@ -16,6 +17,15 @@ STATE = b'{"solo":{"value":"cy","version":7,"by":"cy"}}'
 TRANSPORT = (
     b'{"playing":false,"tempoBpm":90,"beatsPerBar":3,"anchorBeat":4,"anchorTime":0,"loop":null,"version":2,"by":"cy"}'
 )
+
+AFTER_WELCOME = [
+    (b'{"type":"note","from":"cy","offset":51}', "f:51"),
+    (b'{"type":"presence.join","payload":{"memberId":"cy","displayName":"Cy"}}', "f:50"),
+    (b'{"type":"signal.offer","from":"cy"}', "f:50"),
+    (b'{"type":"ack","payload":{"id":"n7","offset":51}}', "f:51"),
+    (b'{"type":"room.degraded"}', "e:5"),
+]
+"""What may come after a `welcome`, and from where to recover then: a gap comes before all but the last."""
 
 
 def note(peer_text: bytes) -> tuple[str, object]:
@@ -106,6 +116,30 @@ async def test_a_room_that_moved_with_a_loss_asks_from_before_it_until_the_gap_i
     assert seen == ["e:5", "g:9"]
     gaps = [each.payload for each in received if each.type == "history.gap"]
     assert gaps == [{"epoch": "f", "from": 51, "to": None, "lost": None}]
+
+
+@pytest.mark.parametrize(("message", "since"), AFTER_WELCOME)
+async def test_a_room_that_moved_without_a_gap_is_recovered_from_its_new_epoch(
+    client: Client, message: bytes, since: str
+) -> None:
+    """Nothing is lost to those who had entered just before. They do not wait for a gap that nobody tells."""
+    seen: list[str | None] = []
+
+    async def moves(peer: Peer) -> None:
+        await peer.welcome(offset=5)
+        await peer.welcome_again(epoch="f", offset=50)
+        await peer.tell(message)
+        await peer.stream.aclose()
+
+    async def again(peer: Peer) -> None:
+        await peer.welcome(epoch="f", offset=51, recovered=True)
+        seen.append(peer.since)
+        await peer.tell(b'{"type":"done"}')
+        await peer.rest()
+
+    async with scripted(moves, again) as url, client.hasty(url) as room:
+        await hear(room, "done")
+    assert seen == [since]
 
 
 async def test_what_was_not_answered_is_sent_again_after_a_move_and_before_anything_else(client: Client) -> None:

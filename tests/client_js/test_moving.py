@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 import trio
 
 from omnisonic.models import Account, Member
@@ -19,6 +20,15 @@ TRANSPORT = (
 ADA = Member(member_id="ada", display_name="Ada")
 DI = Member(member_id="di", display_name="Di", account=Account("1", "Di"))
 EVI = Member(member_id="evi", display_name="Evi", account=Account("2", "Evi"))
+
+AFTER_WELCOME = [
+    (b'{"type":"note","from":"cy","offset":51}', "f:51"),
+    (b'{"type":"presence.join","payload":{"memberId":"cy","displayName":"Cy"}}', "f:50"),
+    (b'{"type":"signal.offer","from":"cy"}', "f:50"),
+    (b'{"type":"ack","payload":{"id":"n7","offset":51}}', "f:51"),
+    (b'{"type":"room.degraded"}', "e:5"),
+]
+"""What may come after a `welcome`, and from where to recover then: a gap comes before all but the last."""
 
 
 async def tell_join(peer: Peer, member: Member) -> None:
@@ -89,6 +99,28 @@ async def test_a_room_that_moved_with_a_loss_asks_from_before_it_until_the_gap_i
         gap = await room.hear("history.gap")
         assert gap["payload"] == {"epoch": "e", "from": 6, "to": None, "lost": None}
         assert (await room.view())["since"] == "f:50"
+
+
+@pytest.mark.parametrize(("message", "since"), AFTER_WELCOME)
+async def test_a_room_that_moved_without_a_gap_is_recovered_from_its_new_epoch(message: bytes, since: str) -> None:
+    """Nothing is lost to those who had entered just before. They do not wait for a gap that nobody tells."""
+    seen: list[str | None] = []
+
+    async def moves(peer: Peer) -> None:
+        await peer.welcome(offset=5)
+        await peer.welcome_again(epoch="f", offset=50)
+        await peer.tell(message)
+        await peer.stream.aclose()
+
+    async def again(peer: Peer) -> None:
+        await peer.welcome(epoch="f", offset=51, recovered=True)
+        seen.append(peer.since)
+        await peer.tell(b'{"type":"done"}')
+        await peer.rest()
+
+    async with scripted(moves, again) as url, jam(url) as room:
+        await room.hear("done")
+    assert seen == [since]
 
 
 async def test_what_was_not_answered_is_sent_again_after_a_move() -> None:

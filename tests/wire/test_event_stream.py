@@ -56,6 +56,25 @@ def test_a_gap_after_another_welcome_on_the_stream_is_waited_for() -> None:
     assert id_of(formatter.format(TEXT, text("welcome", moved | {"offset": 51, "recovered": True}))) == "f:51"
 
 
+@pytest.mark.parametrize(
+    ("message", "position"),
+    [
+        (text("note", 1, offset=51), "f:51"),
+        (text("presence.join", {"memberId": "bo"}), "f:50"),
+        (text("ack", {"id": 1, "offset": 51}), "f:51"),
+        (text("ack", {"id": 1, "offset": 5, "epoch": "e"}), "f:50"),
+    ],
+)
+def test_a_gap_that_nobody_tells_is_not_waited_for(message: bytes, position: str) -> None:
+    """It would come before anything else, but for `room.degraded`. One that comes later moves nothing back."""
+    formatter = EventFormatter(None)
+    formatter.format(TEXT, text("welcome", {"epoch": "e", "offset": 3, "recovered": False}))
+    formatter.format(TEXT, text("welcome", {"epoch": "f", "offset": 50, "recovered": False}))
+    assert id_of(formatter.format(TEXT, text("room.degraded"))) is None
+    assert id_of(formatter.format(TEXT, message)) == position
+    assert id_of(formatter.format(TEXT, text("history.gap", {"epoch": "e", "from": 4}))) is None
+
+
 def test_each_frame_is_one_event() -> None:
     """Line breaks between the tokens of JSON are space; bytes are base64; pings are nothing."""
     formatter = EventFormatter(None)
