@@ -90,14 +90,17 @@ class ClaimedRooms(RoomMemoryWriter):
             if room.actor is not None and is_ours:
                 self._make_owned(room, room.actor)
 
-    def on_room_forgotten(self, actor: RoomActor) -> None:
+    def release(self, actor: RoomActor) -> None:
+        """Write this room, which was withdrawn, a last time, and release it; `on_released` is called then.
+
+        None is given up for the others, however many they are: they were all here, and no more come.
+        """
+        self._write_last(actor)
+
+    def _write_last(self, actor: RoomActor) -> None:
         if actor.standing.is_owned:
             note_not_owned(actor.room_id, self.owner)
-        super().on_room_forgotten(actor)
-
-    def release(self, actor: RoomActor) -> None:
-        """Write this room, which was withdrawn, a last time, and release it; `on_released` is called then."""
-        self.on_room_forgotten(actor)
+        super()._write_last(actor)
 
     def drop(self, actor: RoomActor) -> None:
         """Write this room no more: it is not ours."""

@@ -52,11 +52,15 @@ class MemoryWatcher(Protocol):
     """Is called when a room is new, when what it remembers has changed, and when it is forgotten.
 
     After `on_memory_change` it is not called again for the same room until it sets the actor's `is_unsaved` to False.
-    `announces`: it calls `Registry.announce` when it is known whether a new room lives here.
+    `announces`: it calls `Registry.announce` when it is known whether a new room lives here. `is_full`: empty rooms are
+    not to be forgotten now, because too many that were still have to be written.
     """
 
     @property
     def announces(self) -> bool: ...
+
+    @property
+    def is_full(self) -> bool: ...
 
     def on_room_made(self, actor: RoomActor) -> None: ...
 
@@ -157,11 +161,16 @@ class Registry:
                 total_bytes += history.size
             if actor.next_expiry_s is not None and actor.next_expiry_s <= now_s:
                 actor.tell(Expire())
-            elif actor.empty_since_s is not None and now_s - actor.empty_since_s >= empty_s and not actor.mailbox:
+            elif self._is_over(actor, now_s - empty_s):
                 actor.memory.is_left = True
                 self._forget(actor)
         if total_bytes > HISTORIES_BYTES:
             self._shrink_histories(total_bytes)
+
+    def _is_over(self, actor: RoomActor, until_s: float) -> bool:
+        """Whether to forget this room: it has been empty since `until_s` or before, and can be written."""
+        since_s, watcher = actor.empty_since_s, self.memory_watcher
+        return since_s is not None and since_s <= until_s and not actor.mailbox and not (watcher and watcher.is_full)
 
     def _shrink_histories(self, total_bytes: int) -> None:
         """Forget the histories of rooms that have said nothing for the longest time, until a quarter is free again."""

@@ -8,11 +8,12 @@ is forgotten is written a last time and released, and so are all rooms at the en
 The store forgets records that nobody writes. A room may be silent for longer than that while members are in it, so its
 record is touched every `TOUCH_S`.
 
-Overload: writes coalesce (`omnisonic.actors.sync.room_writes`). Store slow or unavailable: each call ends at its
-deadline, and what was not written stays to be written; rooms that are made meanwhile start at once. Store emptied: the
-next beat, or the next write, finds out, and rooms are written whole. Another gateway claimed a room: it is not written
-any more. Crash: restarted by its supervisor, the same. Shutdown: `release_all`. A gateway that is killed leaves records
-that are not released; its rooms then get a new epoch.
+Overload: writes coalesce (`omnisonic.actors.sync.room_writes`); when many rooms that were forgotten still wait to be
+written, the others stay for a while (`is_full`), and none is given up while the store takes them. Store slow or
+unavailable: each call ends at its deadline, and what was not written stays to be written; rooms that are made meanwhile
+start at once. Store emptied: the next beat, or the next write, finds out, and rooms are written whole. Another gateway
+claimed a room: it is not written any more. Crash: restarted by its supervisor, the same. Shutdown: `release_all`. A
+gateway that is killed leaves records that are not released; its rooms then get a new epoch.
 
 With a store that does not outlive this process, rooms are only written when they are forgotten.
 """
@@ -120,8 +121,18 @@ class RoomMemoryWriter:
         if room is not None and room.actor is actor and self._store.outlives_process:
             self._mark(room)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so many rooms wait for their last write that no other is to be forgotten before they are written."""
+        return self._is_up and self._writes.is_full
+
     def on_room_forgotten(self, actor: RoomActor) -> None:
-        """Write this room a last time, and release it."""
+        """Write this room a last time, and release it. While the store is away, the oldest of too many are given up."""
+        self._write_last(actor)
+        if not self._is_up:
+            self._writes.drop_forgotten()
+
+    def _write_last(self, actor: RoomActor) -> None:
         room = self._writes.rooms.get(actor.room_id)
         if room is None or room.actor is not actor:
             return

@@ -1,9 +1,10 @@
 """Which rooms have to be written to the room memory store, and the calls that write them (DESIGN 7).
 
 Owned by the room memory writer (`omnisonic.actors.sync.room_memory`), which says when to write. One call is under way
-at a time. Overload: a call has at most `BATCH_ROOMS` rooms and about `BATCH_BYTES`; of rooms that were forgotten and
-still wait, the oldest are given up. Store unavailable: what was not written stays to be written. Crash: the same; a
-room that cannot be written costs no other room its record. Shutdown: `is_closing` makes every write a release.
+at a time. Overload: a call has at most `BATCH_ROOMS` rooms and about `BATCH_BYTES`; when many rooms that were forgotten
+still wait (`is_full`), no others are to be forgotten. Store unavailable: what was not written stays to be written; of
+rooms that were forgotten, the oldest are given up. Crash: the same; a room that cannot be written costs no other room
+its record. Shutdown: `is_closing` makes every write a release.
 """
 
 import logging
@@ -25,7 +26,7 @@ BATCH_ROOMS: Final = 100
 BATCH_BYTES: Final = 1_048_576
 FORGOTTEN_ROOMS: Final = 1_000
 FORGOTTEN_BYTES: Final = 67_108_864
-"""The most rooms, and bytes of their messages, that were forgotten and still wait for a store that is away."""
+"""The most rooms, and bytes of their messages, that were forgotten and still wait to be written."""
 
 _log = logging.getLogger(__name__)
 
@@ -80,8 +81,9 @@ class RoomWrites:
         self._changed_since_s: dict[SavedRoom, float] = {}
         self._in_flight_since_s: dict[SavedRoom, float] = {}
         """The rooms of the call that is under way, and since when they have changed."""
-        self._forgotten: dict[SavedRoom, None] = {}
-        """The rooms that wait for their last write, the first forgotten first."""
+        self._forgotten: dict[SavedRoom, int] = {}
+        """The rooms that wait for their last write, the first forgotten first, and the bytes of their messages."""
+        self._forgotten_bytes = 0
         self._deleted: dict[RoomId, None] = {}
         self._untouched: dict[SavedRoom, None] = {}
         """Rooms whose records are to be touched."""
@@ -109,22 +111,28 @@ class RoomWrites:
         if self.is_current(room) and not room.is_loading and not is_lost:
             self._changed_since_s.setdefault(room, trio.current_time())
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many rooms that were forgotten wait as may."""
+        return len(self._forgotten) >= FORGOTTEN_ROOMS or self._forgotten_bytes >= FORGOTTEN_BYTES
+
     def add_forgotten(self, room: SavedRoom) -> None:
-        """Write this room a last time. Drops the oldest that still wait, when they are too many."""
+        """Write this room a last time."""
         room.actor = None
-        self._forgotten[room] = None
+        self._forgotten[room] = size = room.memory.history.size
+        self._forgotten_bytes += size
         self.mark(room)
-        waiting_bytes = sum(each.memory.history.size for each in self._forgotten)
-        while len(self._forgotten) > FORGOTTEN_ROOMS or waiting_bytes > FORGOTTEN_BYTES:
-            oldest = next(iter(self._forgotten))
-            waiting_bytes -= oldest.memory.history.size
-            self.drop(oldest)
+
+    def drop_forgotten(self) -> None:
+        """Drop the oldest of the rooms that were forgotten and still wait, when they are too many."""
+        while len(self._forgotten) > FORGOTTEN_ROOMS or self._forgotten_bytes > FORGOTTEN_BYTES:
+            self.drop(next(iter(self._forgotten)))
 
     def drop(self, room: SavedRoom) -> None:
         """Write this room no more."""
         if self.is_current(room):
             del self.rooms[room.room_id]
-        self._forgotten.pop(room, None)
+        self._forgotten_bytes -= self._forgotten.pop(room, 0)
         self._changed_since_s.pop(room, None)
 
     def delete(self, room_id: RoomId) -> None:

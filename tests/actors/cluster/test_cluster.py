@@ -12,6 +12,7 @@ from omnisonic.actors.cluster.link import BEAT_S, SILENT_S
 from omnisonic.actors.cluster.links import FORGET_S
 from omnisonic.actors.rooms.mailbox import Join
 from omnisonic.actors.runtime.supervisor import MAX_RESTARTS
+from omnisonic.actors.sync import room_writes
 from omnisonic.wire.frames import TEXT
 from omnisonic.wire.peer_messages import EdgeJoin, EdgeSaid, Moving, NotOwner, OwnerClose
 from tests.actors.cluster.cluster_stage import open_cluster_stage
@@ -158,6 +159,23 @@ async def test_a_room_is_released_when_a_save_of_it_that_was_under_way_has_ended
         assert Slow.stored == ["jam"]
         await peer.wait_for(Moving("jam"))
         assert caplog.messages == []
+
+
+async def test_however_many_rooms_are_handed_over_all_are_released(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their peers go on with each of them: none is given up because others wait to be written, too."""
+    monkeypatch.setattr(room_writes, "FORGOTTEN_ROOMS", 3)
+    monkeypatch.setattr(room_writes, "FORGOTTEN_BYTES", 1)
+    async with open_cluster_stage() as stage:
+        peer = await stage.open_peer("c")
+        rooms = [f"room {number}" for number in range(12)]
+        for number, room in enumerate(rooms):
+            await stage.enter(peer, room, number)
+        await stage.cluster.hand_over()
+        for room in rooms:
+            await peer.wait_for(Moving(room))
+        assert await stage.memory.holders(rooms) == [None] * len(rooms)
 
 
 async def test_a_room_that_cannot_be_handed_over_in_time_is_not_handled_after_that(autojump_clock: MockClock) -> None:

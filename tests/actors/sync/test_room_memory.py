@@ -23,6 +23,7 @@ from omnisonic.actors.rooms.shared_state import StateValue
 from omnisonic.actors.rooms.state import RoomState
 from omnisonic.actors.runtime.scheduler import Dispatcher
 from omnisonic.actors.runtime.telemetry import Counters, TurnTracer
+from omnisonic.actors.sync import room_writes
 from omnisonic.actors.sync.room_memory import (
     BEAT_S,
     COALESCE_S,
@@ -591,6 +592,34 @@ async def test_rooms_that_were_forgotten_while_the_store_is_away_are_bounded(
         found = [await store.record(room) for room in rooms]
         assert [record is not None for record in found] == [False] * 10 + [True] * FORGOTTEN_ROOMS
         assert all(record.is_clean for record in found if record is not None)
+
+
+@pytest.mark.parametrize(("bound", "value"), [("FORGOTTEN_ROOMS", 10), ("FORGOTTEN_BYTES", 10_000)])
+@pytest.mark.parametrize("outlives", [True, False])
+async def test_rooms_that_are_forgotten_at_once_are_all_written(
+    store: Shared, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, bound: str, value: int, outlives: bool
+) -> None:
+    """A store that is there takes them, a part at a time. The others stay meanwhile, so no more wait than may."""
+    monkeypatch.setattr(room_writes, bound, value)
+    kind = store if outlives else InProcessRoomMemory()
+    rooms = [f"room {number}" for number in range(25)]
+    async with running(kind) as run:
+        for room in rooms:
+            run.enter(room=room)
+            run.say(room=room, size=1_000)
+        await run.settled()
+        epochs = [run.actor(room).epoch for room in rooms]
+        for room in rooms:
+            run.leave(room=room)
+        await trio.sleep(SOON_S)
+        for stay in (15, 5, 0):
+            await run.forget()
+            assert len(run.registry) == stay
+            await run.settled()
+        for room in rooms:
+            run.enter(room=room)
+        await run.settled()
+        assert [(run.actor(room).epoch, run.actor(room).offset) for room in rooms] == [(each, 1) for each in epochs]
 
 
 @pytest.mark.timing
