@@ -13,7 +13,7 @@ from quart import Blueprint, Response
 from omnisonic.http.api.markers import notify_room_of_marker, notify_room_of_marker_removal
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.api.sessions import CURSOR_PATTERN, format_cursor, notify_room_of_change, parse_cursor
-from omnisonic.http.api.uploads import notify_room, notify_room_of_removal
+from omnisonic.http.api.uploads import news_of, news_of_removal
 from omnisonic.http.core.inputs import Input, Query, refuse_body
 from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.http.core.responses import ActivityAnswer, ActivityList, json_response
@@ -78,8 +78,8 @@ class Activity:
         if undone.upload is None:
             return
         if undone.event.kind == "upload.removed":
-            await notify_room_of_removal(self._room_events, undone.upload)
+            news = news_of_removal(undone.upload)
         else:
             what = "upload.added" if undone.event.kind == "upload.restored" else "upload.changed"
-            await notify_room(self._room_events, what, undone.upload)
-        await notify_room(self._room_events, "upload.changed", *undone.others)
+            news = news_of(what, undone.upload)
+        await self._room_events.publish(*news, *news_of("upload.changed", *undone.others))

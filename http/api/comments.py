@@ -104,7 +104,7 @@ class Comments:
         wanted = await read_json(CommentToAdd)
         new = NewComment(wanted.text, wanted.at_beat, wanted.upload_id, wanted.export_id, wanted.parent_id)
         comment = await self._store.add(login, session_id, new)
-        await notify_room_of_comment(self._room_events, "comment.added", comment)
+        await self._room_events.publish(news_of_comment("comment.added", comment))
         return json_response(CommentAnswer(comment), 201)
 
     @describe_route(CommentAnswer, 400, 401, 403, 404, 408, 413, 415, 503, body=CommentChange, security=COOKIE)
@@ -112,8 +112,9 @@ class Comments:
         """Change the text of a comment of one's own, or resolve or reopen a thread. The live room is notified."""
         login = self._login()
         wanted = await read_json(CommentChange)
-        comment = await self._store.change(login, comment_id, text=wanted.text, resolved=wanted.resolved)
-        await notify_room_of_comment(self._room_events, "comment.changed", comment)
+        comment, is_changed = await self._store.change(login, comment_id, text=wanted.text, resolved=wanted.resolved)
+        if is_changed:
+            await self._room_events.publish(news_of_comment("comment.changed", comment))
         return json_response(CommentAnswer(comment))
 
     @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
@@ -121,19 +122,19 @@ class Comments:
         """Remove a comment. For its author and the session's owner. With replies it stays, without its text."""
         refuse_body()
         removed = await self._store.remove(self._login(), comment_id)
-        for gone in removed.gone:
-            await notify_room_of_comment_removal(self._room_events, gone)
+        news = [news_of_comment_removal(gone) for gone in removed.gone]
         if removed.emptied is not None:
-            await notify_room_of_comment(self._room_events, "comment.changed", removed.emptied)
+            news.append(news_of_comment("comment.changed", removed.emptied))
+        await self._room_events.publish(*news)
         return json_response(Ok())
 
 
-async def notify_room_of_comment(room_events: RoomEvents, type_: str, comment: Comment) -> None:
-    """Tell the room of the comment as it is now."""
-    await room_events.publish(RoomSaid(comment.session_id, type_, msgspec.Raw(msgspec.json.encode(comment))))
+def news_of_comment(type_: str, comment: Comment) -> RoomSaid:
+    """What the room is told of the comment as it is now."""
+    return RoomSaid(comment.session_id, type_, msgspec.Raw(msgspec.json.encode(comment)))
 
 
-async def notify_room_of_comment_removal(room_events: RoomEvents, comment: Comment) -> None:
-    """Tell the room that the comment is gone."""
+def news_of_comment_removal(comment: Comment) -> RoomSaid:
+    """What the room is told when the comment is gone."""
     gone = CommentGone(comment.id, comment.session_id, comment.parent_id)
-    await room_events.publish(RoomSaid(comment.session_id, "comment.removed", msgspec.Raw(msgspec.json.encode(gone))))
+    return RoomSaid(comment.session_id, "comment.removed", msgspec.Raw(msgspec.json.encode(gone)))

@@ -11,7 +11,7 @@ import msgspec
 from pydantic import AfterValidator, Field, WithJsonSchema
 from quart import Blueprint, Response
 
-from omnisonic.http.api.comments import notify_room_of_comment
+from omnisonic.http.api.comments import news_of_comment
 from omnisonic.http.api.room_events import RoomEvents
 from omnisonic.http.core.client_address import request_address
 from omnisonic.http.core.errors import Refusal, retry_after
@@ -88,7 +88,7 @@ class GuestCommentRoutes:
         wanted, digest = await read_json(NewGuestComment), token_digest(token)
         await self._check_rate(digest)
         comment = await self._comments.add(digest, wanted.name, wanted.text, wanted.at_seconds)
-        await notify_room_of_comment(self._room_events, "comment.added", comment)
+        await self._room_events.publish(news_of_comment("comment.added", comment))
         seen = GuestComment(comment.id, comment.author.name, wanted.text, comment.at_seconds, comment.created_at)
         return json_response(GuestCommentAnswer(seen), 201)
 

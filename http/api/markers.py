@@ -89,8 +89,9 @@ class Markers:
         """Rename or move a marker. For the owner and editors. The live room is notified."""
         login = self._login()
         changes = await read_json(MarkerChanges)
-        marker = await self._store.change(login, session_id, marker_id, changes.as_change())
-        await notify_room_of_marker(self._room_events, "marker.changed", marker)
+        marker, is_changed = await self._store.change(login, session_id, marker_id, changes.as_change())
+        if is_changed:
+            await notify_room_of_marker(self._room_events, "marker.changed", marker)
         return json_response(MarkerAnswer(marker))
 
     @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)

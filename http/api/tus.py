@@ -30,7 +30,7 @@ from omnisonic.http.api.tus_headers import (
     parse_number,
     refuse_unsupported,
 )
-from omnisonic.http.api.uploads import UploadServices, notify_room
+from omnisonic.http.api.uploads import UploadServices, news_of
 from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.openapi import COOKIE, describe_route
 from omnisonic.http.core.request_body import TUS_PATH, chunk_reader
@@ -159,7 +159,7 @@ class Tus:
         size = parse_length(request.headers, self._services.upload_writer.max_bytes) if said else None
         written = await self._write_chunk(login, upload_id, body, offset, size)
         if written.upload is not None:
-            await notify_room(self._room_events, "upload.added", written.upload)
+            await self._room_events.publish(*news_of("upload.added", written.upload))
         if written.interruption is not None:
             raise written.interruption
         headers = {"Upload-Offset": str(written.received)}

@@ -37,6 +37,7 @@ from omnisonic.studio.uploads import (
     POSITION,
     TRACK_NAME_LENGTH,
     TRIM_S,
+    ChangedUploads,
     Mix,
     Peaks,
     PeaksPending,
@@ -194,7 +195,7 @@ class Uploads:
                 take_of=form.take_of,
                 offset_s=form.offset_s,
             )
-        await notify_room(self._room_events, "upload.added", upload)
+        await self._room_events.publish(*news_of("upload.added", upload))
         return json_response(await self._with_link(StoredUpload(upload, key)), 201)
 
     @describe_route(UploadList, 400, 401, 404, 503, query=UploadQuery, security=COOKIE)
@@ -222,7 +223,7 @@ class Uploads:
         login = self._login()
         mix = (await read_json(MixChanges)).mix()
         changed = await self._services.store.change(login, upload_id, mix)
-        await notify_room(self._room_events, "upload.changed", changed.upload, *changed.others)
+        await self._room_events.publish(*news_of_change("upload.changed", changed))
         return json_response(ChangedUpload(changed.upload))
 
     @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
@@ -234,8 +235,8 @@ class Uploads:
         """
         refuse_body()
         removed = await self._services.store.remove(self._login(), upload_id)
-        await notify_room_of_removal(self._room_events, removed.upload)
-        await notify_room(self._room_events, "upload.changed", *removed.others)
+        gone, others = news_of_removal(removed.upload), news_of("upload.changed", *removed.others)
+        await self._room_events.publish(*gone, *others)
         return json_response(Ok())
 
     @describe_route(ChangedUpload, 400, 401, 403, 404, 413, 415, 503, security=COOKIE)
@@ -243,8 +244,7 @@ class Uploads:
         """Take an upload out of the bin. For its uploader and the session's owner. The live room is notified."""
         refuse_body()
         restored = await self._services.store.restore(self._login(), upload_id)
-        await notify_room(self._room_events, "upload.added", restored.upload)
-        await notify_room(self._room_events, "upload.changed", *restored.others)
+        await self._room_events.publish(*news_of_change("upload.added", restored))
         return json_response(ChangedUpload(restored.upload))
 
     @describe_route(Peaks, 400, 401, 404, 409, 503, query=PeaksQuery, security=COOKIE)
@@ -276,15 +276,24 @@ class Uploads:
         return size
 
 
-async def notify_room_of_removal(room_events: RoomEvents, upload: Upload) -> None:
-    """Tell the room of the upload's session, if it has one, that it is not there any more."""
-    if upload.session_id is not None:
-        payload = msgspec.Raw(msgspec.json.encode(UploadGone(upload.id, upload.session_id)))
-        await room_events.publish(RoomSaid(upload.session_id, "upload.removed", payload))
+def news_of_removal(upload: Upload) -> list[RoomSaid]:
+    """What the room of the upload's session, if it has one, is told when it is not there any more."""
+    if upload.session_id is None:
+        return []
+    payload = msgspec.Raw(msgspec.json.encode(UploadGone(upload.id, upload.session_id)))
+    return [RoomSaid(upload.session_id, "upload.removed", payload)]
 
 
-async def notify_room(room_events: RoomEvents, what: str, *uploads: Upload) -> None:
-    """Publish each upload as it is now to the room of its session, if it has one."""
-    for upload in uploads:
-        if upload.session_id is not None:
-            await room_events.publish(RoomSaid(upload.session_id, what, msgspec.Raw(msgspec.json.encode(upload))))
+def news_of_change(what: str, changed: ChangedUploads) -> list[RoomSaid]:
+    """What the room is told of a change: of the upload if anything happened to it, and of the others."""
+    uploads = [changed.upload] if changed.is_changed else []
+    return news_of(what, *uploads) + news_of("upload.changed", *changed.others)
+
+
+def news_of(what: str, *uploads: Upload) -> list[RoomSaid]:
+    """What the rooms of their sessions, if they have one, are told of the uploads as they are now."""
+    return [
+        RoomSaid(upload.session_id, what, msgspec.Raw(msgspec.json.encode(upload)))
+        for upload in uploads
+        if upload.session_id is not None
+    ]

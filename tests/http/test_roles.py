@@ -200,6 +200,25 @@ def test_each_role_may_what_is_decided(ticket_web: Web) -> None:
     assert wrong == []
 
 
+def test_who_has_lost_their_role_changes_nothing_in_the_session(ticket_web: Web) -> None:
+    """Not even what they have made: it is 404, and no room hears of it. They put their uploads into the bin, once."""
+    scene = open_scene(ticket_web)
+    ada, lee, path = scene.clients["owner"], scene.clients["listener"], f"/api/sessions/{scene.values['session_id']}"
+    scene.values["comment_id"] = lee.post(f"{path}/comments", json={"text": "Mine."}).json()["comment"]["id"]
+    assert ada.delete(f"{path}/collaborators/{user_id(lee)}").status_code == 200
+    activity = ada.get(f"{path}/activity").json()["events"]
+    ticket_web.bus.published.clear()
+    changes = [route for route, right in RIGHTS.items() if right != "no session's" and route[0] != "GET"]
+    done = [route for route in changes * 2 if scene.ask("listener", *route).status_code != 404]
+    assert done == [("DELETE", UPLOAD)]
+    assert [event.type for event in ticket_web.bus.events if isinstance(event, RoomSaid)] == [
+        "upload.removed", "activity.added",
+    ]  # fmt: skip
+    event, *before = ada.get(f"{path}/activity").json()["events"]
+    assert event["kind"] == "upload.removed"
+    assert [each["id"] for each in before] == [each["id"] for each in activity]
+
+
 def test_a_session_is_passed_on(ticket_web: Web) -> None:
     """The new owner may what only the owner may, the old one may not; the room and its activity say so."""
     scene = open_scene(ticket_web)

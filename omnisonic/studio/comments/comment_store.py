@@ -98,8 +98,11 @@ class CommentStore:
 
     async def change(
         self, login: LoginId, comment: CommentId, *, text: str | None = None, resolved: bool | None = None
-    ) -> Comment:
+    ) -> tuple[Comment, bool]:
         """Change the text, resolve or reopen the thread. None leaves it as it is.
+
+        Returns:
+            The comment as it is now, and whether that is a change.
 
         Raises:
             AuthorOnly: The text is somebody else's.
@@ -108,15 +111,16 @@ class CommentStore:
         async with self._database.transaction() as connection:
             user = await self._author(connection, login)
             _, found = await _lock_comment(connection, login, comment)
+            changed = found
             if text is not None:
                 if found.author.id != user.id:
                     raise AuthorOnly
                 if found.text is None:
                     raise NoSuchComment
-                found = await set_text(connection, found, text)
+                changed = await set_text(connection, changed, text)
             if resolved is not None:
-                found = await set_resolved(connection, found, resolved=resolved, by=user)
-        return found
+                changed = await set_resolved(connection, changed, resolved=resolved, by=user)
+        return changed, changed != found
 
     async def remove(self, login: LoginId, comment: CommentId) -> Removed:
         """Remove a comment. It is recorded in the activity when it was somebody else's.

@@ -90,8 +90,13 @@ class MarkerStore:
         await self._tell(events)
         return marker
 
-    async def change(self, login: LoginId, session: SessionId, marker: MarkerId, change: MarkerChange) -> Marker:
+    async def change(
+        self, login: LoginId, session: SessionId, marker: MarkerId, change: MarkerChange
+    ) -> tuple[Marker, bool]:
         """Rename or move a marker. The last of two at once is what it is then.
+
+        Returns:
+            The marker as it is now, and whether that is a change.
 
         Raises:
             InvalidInput: `invalid_end_beat`.
@@ -101,7 +106,7 @@ class MarkerStore:
             found, _ = await read_marker(editor.connection, editor.session, marker)
             changed, events = await change_marker(editor.connection, editor.user, found, change)
         await self._tell(events)
-        return changed
+        return changed, changed != found
 
     async def remove(self, login: LoginId, session: SessionId, marker: MarkerId) -> Marker:
         """Remove a marker. Returns it as it was. Errors: `NoSuchMarker`."""

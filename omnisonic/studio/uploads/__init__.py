@@ -206,10 +206,14 @@ class Mix(msgspec.Struct, frozen=True):
 
 
 class ChangedUploads(msgspec.Struct, frozen=True):
-    """An upload as it is after a change, with its key, and the others that have changed by it, as they are now."""
+    """An upload as it is after a change, with its key, and the others that have changed by it, as they are now.
+
+    Without `is_changed` it was that way before.
+    """
 
     stored: StoredUpload
     others: list[Upload] = []
+    is_changed: bool = True
 
     @property
     def upload(self) -> Upload:

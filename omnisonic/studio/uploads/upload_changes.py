@@ -110,8 +110,7 @@ async def change_upload(
         NoSuchTrack
         TrimsLeaveNothing
     """
-    if not locked["is_shared"] and locked["session_id"] is not None:
-        raise NoSuchUpload
+    _check_shared(locked)
     upload, events = locked["id"], list[ActivityEvent]()
     moves = mix.take_of is not msgspec.UNSET
     arranges = moves or mix.chosen or mix.name is not None or mix.position is not None
@@ -131,13 +130,16 @@ async def change_upload(
     fields: list[StemField | TrackField] = [field for field in _OTHER_FIELDS if _is_asked(mix, field)]
     events += await _record_changes(connection, actor, (now, changed), fields, undoes)
     others = await _others_changed(connection, locked, before) if arranges else []
-    return ChangedUploads(stored_upload(changed), others), events
+    stored = stored_upload(changed)
+    return ChangedUploads(stored, others, is_changed=stored != stored_upload(locked)), events
 
 
 async def remove_upload(
     connection: Connection, actor: UserId, locked: Row, *, quota_bytes: int, undoes: ActivityId | None = None
 ) -> tuple[ChangedUploads, list[ActivityEvent]]:
     """Put the upload into the bin, which holds at most `quota_bytes` of its uploader's; 0 is any number.
+
+    Its uploader may also do that when it is not shared with them any more. They cannot bring it back then.
 
     Returns:
         The upload as it was, the take that is heard instead if it was heard, and the event.
@@ -167,13 +169,15 @@ async def restore_upload(
     It is heard again if it was, unless another take of its track was chosen meanwhile.
 
     Raises:
+        NoSuchUpload: It is not shared with the user any more, who has uploaded it.
         UploaderOnly
         QuotaExceeded: Its uploader has no room for it any more.
     """
+    _check_shared(locked)
     if not locked["may_remove"]:
         raise UploaderOnly
     if not locked["is_removed"]:
-        return ChangedUploads(stored_upload(locked)), []
+        return ChangedUploads(stored_upload(locked), is_changed=False), []
     await check_quota(connection, locked["user_id"], locked["file_size"], quota_bytes)
     before = await _read_session(connection, locked["session_id"])
     await keep_heard(connection, locked["take_of"], unless=locked["id"])
@@ -200,6 +204,12 @@ async def record_arrival(connection: Connection, upload: Upload) -> list[Activit
 def stored_upload(row: Row) -> StoredUpload:
     """An upload from a row with `upload_statements.COLUMNS`."""
     return StoredUpload(Upload(**{field: row[field] for field in Upload.__struct_fields__}), row["object_key"])
+
+
+def _check_shared(locked: Row) -> None:
+    """Check that the user, who may be its uploader, has a role in the session of the upload, if it has one."""
+    if not locked["is_shared"] and locked["session_id"] is not None:
+        raise NoSuchUpload
 
 
 def _is_asked(mix: Mix, field: StemField | TrackField) -> bool:

@@ -250,7 +250,7 @@ class UploadStore:
         return removed
 
     async def restore(self, login: LoginId, upload: UploadId) -> ChangedUploads:
-        """Take it out of the bin. Nothing happens to one that is not in it.
+        """Take it out of the bin. Nothing happens to one that is not in it, and `is_changed` is False.
 
         Raises:
             UploaderOnly

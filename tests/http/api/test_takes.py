@@ -124,6 +124,21 @@ def test_a_band_records_takes_and_chooses_one(web: Web) -> None:
     assert (alone["takeOf"], alone["chosen"], alone["name"]) == (second["id"], True, "bass 2")
 
 
+def test_while_the_bus_is_down_a_change_of_many_takes_asks_it_once(web: Web, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever changes them: the track's name, a removal, and the undo of that. A bus that hangs costs time once."""
+    ada = web.sign_up("ada@example.com")
+    room = make(ada)["id"]
+    first = brought(ada, session=room)
+    second, _ = [take(ada, room, first["id"]).json()["upload"] for _ in range(2)]
+    web.bus.trouble.kind = "down"
+    assert ada.patch(f"/api/upload/{second['id']}", json={"name": "Low end", "chosen": True}).status_code == 200
+    assert ada.delete(f"/api/upload/{second['id']}").status_code == 200
+    assert ada.post(newest(ada, room)["undo"]["url"]).status_code == 200
+    missed = [len(record.__dict__["events"]) for record in caplog.records if record.message == "room.not_notified"]
+    # The uploads that have changed, and the activity.
+    assert missed == [3 + 2, 2 + 1, 2 + 1]
+
+
 def test_what_is_no_track_of_the_session_is_refused(web: Web) -> None:
     """By form, by tus, and for what is there; nothing is left of a file. So is a trim that leaves nothing."""
     ada = web.sign_up("ada@example.com")

@@ -65,6 +65,24 @@ async def test_who_may_remove_it_may_restore_it(studio: Studio) -> None:
     assert (await studio.uploads.restore(studio.logins["bo"], alone.id)).upload == alone
 
 
+async def test_who_has_left_may_remove_what_they_have_brought_and_not_bring_it_back(studio: Studio) -> None:
+    """The session is not theirs any more; its owner may bring it back, and what was never in it is still theirs."""
+    store, bo = studio.uploads, studio.logins["bo"]
+    shared, removed = [await studio.upload("bo", studio.session) for _ in range(2)]
+    alone = await studio.upload("bo")
+    for upload in (removed, alone):
+        await store.remove(bo, upload.id)
+    await studio.people.store.remove(studio.logins["ada"], studio.session, studio.persons["bo"].id)
+    await store.remove(bo, shared.id)
+    for upload in (removed, shared):
+        assert await outcome(store.restore(bo, upload.id)) == NoSuchUpload.code
+    assert (await store.restore(bo, alone.id)).upload == alone
+    restored = await store.restore(studio.logins["ada"], shared.id)
+    assert (restored.upload, restored.is_changed) == (shared, True)
+    assert await outcome(store.restore(bo, shared.id)) == NoSuchUpload.code
+    assert not (await store.restore(studio.logins["ada"], shared.id)).is_changed
+
+
 async def test_after_thirty_days_it_is_gone_for_good(studio: Studio) -> None:
     """To the day for whoever wants it back, and soon after from the storage; housekeeping leaves the others."""
     ada = studio.logins["ada"]
