@@ -31,10 +31,11 @@ from omnisonic.http.api.gateway import GatewayAddress
 from omnisonic.http.api.livekit import LiveKitTokens
 from omnisonic.http.api.room_rights import RoomRights
 from omnisonic.http.api.room_tickets import RoomTickets
+from omnisonic.http.auth.attempts import WAITING, Attempts, Limit
 from omnisonic.http.auth.current_user import CurrentUser
 from omnisonic.http.core.callback_urls import own_origin
 from omnisonic.http.core.client_address import request_address
-from omnisonic.http.core.errors import Refusal, retry_after
+from omnisonic.http.core.errors import Refusal
 from omnisonic.http.core.inputs import Input, read_json, read_raw_json
 from omnisonic.http.core.openapi import COOKIE, COOKIE_OR_BEARER, describe_route
 from omnisonic.http.core.openapi_schemas import id_schema, name_schema
@@ -120,6 +121,13 @@ CHANNEL_BYTES: Final = 16
 TRIES: Final = 10
 """Wrong operator's tokens that one address may send within `TRIES_WINDOW_S`."""
 TRIES_WINDOW_S: Final = 60.0
+_OPERATOR_LIMIT: Final = Limit(
+    TRIES,
+    TRIES_WINDOW_S,
+    WAITING,
+    refusal="Too many wrong tokens. Wait a moment.",
+    overload="Too many messages come with the operator's token right now. Try again in a moment.",
+)
 _EMPTY: Final = Reply(code="room_empty", message="Nobody is in that room now.")
 _STATUSES: Final = {"room_empty": 409, "state_conflict": 409, "member_away": 409, "unknown_member": 404}
 """The statuses of a gateway's refusals. All others are 400."""
@@ -159,6 +167,7 @@ class Rooms:
         self._livekit = LiveKitTokens.of(settings)
         self._admin_token = admin_token
         self._gateway = gateway
+        self._operator_attempts = Attempts(stores.guard, _OPERATOR_LIMIT)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("rooms", __name__, url_prefix="/api/rooms")
@@ -228,7 +237,7 @@ class Rooms:
         """Check that the request carries a server key for the room, or the operator's token.
 
         Raises `Refusal` (401, 403, 429) or `Unavailable`. The operator's token may be one that a person has thought of,
-        so that wrong ones are counted; a server key cannot be guessed.
+        so that wrong ones are counted (`omnisonic.http.auth.attempts`); a server key cannot be guessed.
         """
         scheme, _, token = request.headers["Authorization"].partition(" ")
         token = token.strip()
@@ -242,14 +251,13 @@ class Rooms:
         await self._check_operator(scheme, token)
 
     async def _check_operator(self, scheme: str, token: str) -> None:
+        shown, expected = token.encode("utf-8", "surrogateescape"), (self._admin_token or "").encode()
         address = request_address(self._settings.trusted_proxies)
-        wait_s = await self._stores.guard.take("operator", address, limit=TRIES, window_s=TRIES_WINDOW_S)
-        if wait_s:
-            raise Refusal(429, "too_many_tries", "Too many wrong tokens. Wait a moment.", headers=retry_after(wait_s))
-        shown, expected = token.encode("utf-8", "surrogateescape"), self._admin_token
-        if not expected or scheme.lower() != "bearer" or not hmac.compare_digest(shown, expected.encode()):
+        async with self._operator_attempts.make(("operator", address)) as attempt:
+            is_token = bool(expected) and scheme.lower() == "bearer"
+            attempt.is_good = is_token and hmac.compare_digest(shown, expected)
+        if not attempt.is_good:
             raise _invalid_token("This is not the operator's token.")
-        await self._stores.guard.release("operator", address)
 
     async def _send_message(self, room: RoomId, message: ExternalMessage) -> Reply:
         """Send a message and return the gateway's reply, `room_empty` without one. Raises `Unavailable`."""

@@ -7,7 +7,8 @@ from typing import Any, Final
 import pytest
 
 from omnisonic.errors import Unavailable
-from omnisonic.http.auth.password_attempts import TRIES, WAITING, WAITING_PER_NAME, PasswordAttempts
+from omnisonic.http.auth.attempts import WAITING
+from omnisonic.http.auth.password_attempts import TRIES, WAITING_PER_NAME, PasswordAttempts
 from omnisonic.http.core.errors import Refusal
 from omnisonic.stores.guard.memory import MemoryGuard
 
@@ -73,8 +74,8 @@ def test_an_attempt_that_may_not_wait_leaves_nothing_behind() -> None:
         )
         with pytest.raises(Unavailable):
             await check(attempts, finds=None, address="other")
-        assert set(attempts._queues) == {("password by address", str(site)) for site in range(sites)}
+        assert set(attempts._attempts._queues) == {("password by address", str(site)) for site in range(sites)}
         await cancelled(tasks)
-        assert not attempts._queues
+        assert not attempts._attempts._queues
 
     asyncio.run(run())
