@@ -38,7 +38,13 @@ def test_a_secret_is_found_again_until_the_signing_secret_is_forgotten() -> None
 
 @pytest.mark.parametrize(
     "url",
-    ["https://example.com", "https://10.0.0.8:8443/hooks?from=studio", "http://localhost:9000/", "http://[::1]:1/x"],
+    [
+        "https://example.com",
+        "https://10.0.0.8:8443/hooks?from=studio",
+        "http://localhost:9000/",
+        "http://[::1]:1/x",
+        "https://example.com:65535/",
+    ],
 )
 def test_events_may_go_to_https_and_to_this_machine(url: str) -> None:
     assert check_webhook_url(url) == url
@@ -57,6 +63,10 @@ def test_events_may_go_to_https_and_to_this_machine(url: str) -> None:
         ("https://example.com/#here", "no user, password"),
         ("https://example.com/\n", "no URL"),
         ("https://example.com:none/", "no URL"),
+        ("https://127.0.0.1:65536/", "from 1 to 65535"),
+        ("https://example.com:99999/", "from 1 to 65535"),
+        ("https://example.com:0/", "from 1 to 65535"),
+        ("https://example.com:-1/", "from 1 to 65535"),
         ("https://example.com/" + "x" * 2048, "at most 2048"),
     ],
 )

@@ -4,8 +4,8 @@ A worker takes a webhook under a lease, delivers its oldest event, and gives it 
 at a time, in order. When the lease runs out, another worker may take the webhook, and what the first one reports is
 ignored; the event may be delivered twice. After a failure the webhook rests, for longer each time, and the same event
 is next. An event that its receiver has answered with an error `TRIES_IN_ORDER` times waits aside for `ASIDE_S`, and the
-next one comes after the first pause, so that it does not hold up the others. When an attempt fails, events that are
-older than `GIVE_UP_S` are given up.
+next one comes after the first pause, with all pauses before it again, so that it does not hold up the others. When an
+attempt fails, events that are older than `GIVE_UP_S` are given up.
 
 Overload, or the database unavailable: `Unavailable` (`omnisonic.stores.database.pool`). Shutdown: whoever opened the
 database closes it.
@@ -70,10 +70,12 @@ _FAILED: Final = """
 -- $1 webhook, $2 lease, $3 number, $4 now, $5 result, $6 the pauses, $7 when what is given up was queued, $8 how often
 -- it is tried in order (NULL: for ever), $9 how long it waits aside. A row when the lease is valid.
 WITH webhook AS (
-    UPDATE webhooks SET lease = NULL, failures = failures + 1, due_at = $4::timestamptz + ($6::interval[])[
-        CASE WHEN (SELECT attempts + 1 >= $8::int FROM webhook_deliveries WHERE number = $3) THEN 1
-        ELSE least(failures + 1, cardinality($6)) END
-    ]
+    UPDATE webhooks SET lease = NULL, failures = CASE WHEN is_aside THEN 0 ELSE failures + 1 END,
+        due_at = $4::timestamptz
+            + ($6::interval[])[CASE WHEN is_aside THEN 1 ELSE least(failures + 1, cardinality($6)) END]
+    FROM (
+        SELECT coalesce((SELECT attempts + 1 >= $8::int FROM webhook_deliveries WHERE number = $3), false) AS is_aside
+    ) AS attempt
     WHERE id = $1 AND lease = $2 RETURNING id
 ), outcome AS (
     UPDATE webhook_deliveries AS delivery

@@ -2,7 +2,7 @@
 
 Several workers may share the queue (`omnisonic.studio.webhooks.delivery_queue`). Overload: `AT_ONCE` requests, one for
 each webhook. Crash, or shutdown in the middle of a request: the event is delivered again when the lease of its webhook
-has run out. The database unavailable: logged, and tried again.
+has run out. A request that crashes is logged, and counts as failed. The database unavailable: logged, and tried again.
 """
 
 import asyncio
@@ -90,4 +90,8 @@ class WebhookWorker:
             return Answer(problem.message)
         if secret is None:
             return Answer(CHANGED_SECRET)
-        return await self._sender.send(delivery.url, secret, str(delivery.event_id), delivery.body)
+        try:
+            return await self._sender.send(delivery.url, secret, str(delivery.event_id), delivery.body)
+        except Exception as crash:  # noqa: BLE001 - the event counts as tried: it must not hold up the others for ever
+            _log.exception("webhook.failed")
+            return Answer(f"it cannot be sent: {type(crash).__name__}")

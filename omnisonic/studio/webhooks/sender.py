@@ -24,6 +24,7 @@ REQUEST_S: Final = 10.0
 RESPONSE_BYTES: Final = 16_384
 """Bytes of a response that are read, so that the connection can be used again. What they say does not matter."""
 URL_LENGTH: Final = 2_048
+LAST_PORT: Final = 65_535
 BUSY: Final = frozenset({429, 502, 503, 504})
 """Statuses that say nothing of the event: the receiver is busy, or a proxy cannot reach it."""
 
@@ -51,6 +52,10 @@ class WebhookSender:
 
     async def send(self, url: str, secret: str, message_id: str, body: str) -> Answer:
         """Send a message. What goes wrong is in the answer."""
+        try:
+            check_webhook_url(url)
+        except InvalidInput as problem:  # it was added by an earlier release
+            return Answer(problem.message)
         if self._client is None:
             self._client = self._make_client()
         content = body.encode()
@@ -93,6 +98,8 @@ def check_webhook_url(url: str) -> str:
         raise _wrong(f"A webhook's URL has at most {URL_LENGTH} characters, and none that cannot be seen.")
     if not parts.host or parts.scheme not in ("http", "https"):
         raise _wrong("A webhook's URL begins with https:// and a host, such as https://example.com/hooks.")
+    if parts.port is not None and not 1 <= parts.port <= LAST_PORT:
+        raise _wrong(f"The port of a webhook's URL is from 1 to {LAST_PORT}.")
     if parts.scheme == "http" and not _is_loopback(parts.host):
         raise _wrong("Use https://: events hold what people say. http:// is only for a program on this machine.")
     if parts.userinfo or parts.fragment:

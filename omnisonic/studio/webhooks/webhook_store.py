@@ -60,8 +60,9 @@ class TooManyWebhooks(OmnisonicError):
 class Webhook:
     """A webhook as the operator sees it.
 
-    `room` is the only room that it is for; None: every room. `failures` counts the attempts that have failed since the
-    last one that succeeded, `waiting` the events that wait, and `problem` is why the first of them was not delivered.
+    `room` is the only room that it is for; None: every room. `failures` counts the attempts that have failed since an
+    event was delivered or set aside, `waiting` the events that wait, and `problem` is why the first of them was not
+    delivered.
     """
 
     id: int

@@ -213,17 +213,40 @@ async def test_an_event_that_a_receiver_cannot_take_does_not_hold_up_the_others(
     await desk.add()
     given = [event() for _ in range(2)]
     await desk.events.queue(given)
-    for pause_s in (*PAUSES_S[: TRIES_IN_ORDER - 1], PAUSES_S[0]):
-        delivery = await desk.take()
-        assert delivery.event_id == given[0].id
-        assert await desk.fail(delivery, is_answered=True) == "failed"
-        desk.wait(pause_s)
+    await put_aside(desk, given[0])
     delivery = await desk.take()
     assert delivery.event_id == given[1].id
     await desk.queue.record_success(delivery, "HTTP 200")
     assert await desk.queue.take() is None
     desk.wait(ASIDE_S)
     assert (await desk.take()).event_id == given[0].id
+
+
+async def put_aside(desk: Desk, first: RoomEvent) -> None:
+    """The receiver answers this event, which is next, with errors until it waits aside, at the documented pauses."""
+    for pause_s in (*PAUSES_S[: TRIES_IN_ORDER - 1], PAUSES_S[0]):
+        delivery = await desk.take()
+        assert delivery.event_id == first.id
+        assert await desk.fail(delivery, is_answered=True) == "failed"
+        desk.wait(pause_s - 1)
+        assert await desk.queue.take() is None
+        desk.wait(1)
+
+
+async def test_several_events_in_a_row_that_a_receiver_cannot_take_wait_aside_one_by_one(desk: Desk) -> None:
+    """Each after as many tries and pauses as the first. A receiver that is away afterwards is soon asked again."""
+    await desk.add()
+    given = [event() for _ in range(4)]
+    await desk.events.queue(given)
+    for bad in given[:3]:
+        await put_aside(desk, bad)
+    for pause_s in PAUSES_S[:2]:
+        delivery = await desk.take()
+        assert delivery.event_id == given[3].id
+        assert await desk.fail(delivery) == "failed"
+        desk.wait(pause_s)
+    assert await desk.queue.record_success(await desk.take(), "HTTP 200") == "delivered"
+    assert {each.attempts for each in (await desk.records(delivery.webhook_id))[:3]} == {TRIES_IN_ORDER}
 
 
 async def test_a_removed_webhook_gets_nothing_and_fails_nobody(desk: Desk) -> None:
@@ -326,3 +349,27 @@ async def test_a_webhook_whose_secret_is_forgotten_is_not_called(desk: Desk, rec
     assert (await desk.store.find(changed)).problem == CHANGED_SECRET
     (record,) = await desk.records(nobody)
     assert record.result
+
+
+async def test_a_request_that_crashes_is_an_attempt_that_has_failed(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The event waits and is given up like any other; so is what goes to an address that is refused today."""
+    webhook, refused = await desk.add(), await desk.add("https://127.0.0.1:99999/")
+    await desk.events.queue([event()])
+
+    async def crash(_request: httpx.Request) -> httpx.Response:
+        raise ExceptionGroup("unable to connect", [OverflowError("port must be 0-65535.")])
+
+    sender = WebhookSender(lambda: httpx.AsyncClient(transport=httpx.MockTransport(crash)))
+    desk.senders.append(desk.base.of(sender))
+    worker = desk.base.of(WebhookWorker(DeliveryQueue(desk.base.database, desk.now), sender, lambda: SECRET))
+    assert [await worker.deliver_next() for _ in range(3)] == [True, True, False]
+    records = [*await desk.records(webhook), *await desk.records(refused)]
+    assert [(each.status, each.attempts, each.result) for each in records] == [
+        ("waiting", 1, "it cannot be sent: ExceptionGroup"),
+        ("waiting", 1, "The port of a webhook's URL is from 1 to 65535."),
+    ]
+    assert [record.message for record in caplog.records if record.exc_info] == ["webhook.failed"]
+    desk.wait(PAUSES_S[0])
+    assert [await worker.deliver_next() for _ in range(3)] == [True, True, False]
