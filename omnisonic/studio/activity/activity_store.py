@@ -35,12 +35,13 @@ from omnisonic.studio.markers import marker_changes as markers
 from omnisonic.studio.sessions import Change, Cursor, ListenersChangeNothing, NoSuchSession, NotSignedIn
 from omnisonic.studio.sessions import session_changes as sessions
 from omnisonic.studio.sessions.session_statements import asked
-from omnisonic.studio.uploads import NoSuchUpload, TrimsLeaveNothing
+from omnisonic.studio.uploads import LeftTrack, NoSuchTrack, NoSuchUpload, TrimsLeaveNothing
 from omnisonic.studio.uploads import upload_changes as uploads
 
 _FIRST: Final = Cursor(datetime.max.replace(tzinfo=UTC), "ffffffff-ffff-ffff-ffff-ffffffffffff")
 """Before all events."""
 _GONE: Final = "The file is not there any more, so this cannot be undone."
+_TRACK_GONE: Final = "The track is not there any more, so this cannot be undone."
 _MARKER_GONE: Final = "The marker is not there any more, so this cannot be undone."
 _NOTHING: Final = "It is as it was before, so there is nothing to undo."
 
@@ -74,6 +75,11 @@ SELECT {COLUMNS}, event.after = $2::text::jsonb AS is_as_left, (
 ) AS changer_name
 FROM activity AS event {JOINS}
 WHERE event.id = $1
+"""
+
+_LEFT: Final = """
+-- $1 event. The track that was left by it, as it was; no row when that is not known.
+SELECT before_name AS name, before_position AS position FROM activity WHERE id = $1 AND before_name IS NOT NULL
 """
 
 _MARK: Final = "UPDATE activity SET undone_by = $2 WHERE id = $1"
@@ -182,10 +188,14 @@ async def _undo_upload_change(connection: Connection, actor: UserId, found: Row)
     done = await _check_value(connection, found, is_now=locked[uploads.COLUMN_OF[field]])
     assert done.before is not None
     mix = uploads.mix_back(field, done.before)
+    row = await connection.fetchrow(_LEFT, done.id)
+    left = None if row is None else LeftTrack(row["name"], row["position"])
     try:
-        changed, events = await uploads.change_upload(connection, actor, locked, mix, undoes=done.id)
+        changed, events = await uploads.change_upload(connection, actor, locked, mix, undoes=done.id, left=left)
     except TrimsLeaveNothing as problem:  # the other end was trimmed since
         raise CannotUndo(problem.message) from None
+    except NoSuchTrack:
+        raise CannotUndo(_TRACK_GONE) from None
     if not events:  # the tracks were numbered again
         raise CannotUndo(_NOTHING)
     return Undone(events[0], upload=changed.upload, others=changed.others)

@@ -25,7 +25,7 @@ from omnisonic.stores.database.pool import Connection, Row
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity import MERGED_S, MOST_EVENTS, SOMEBODY
 from omnisonic.studio.sessions import NotSignedIn
-from omnisonic.studio.uploads import BIN_DAYS
+from omnisonic.studio.uploads import BIN_DAYS, LeftTrack
 
 _MERGED_KINDS: Final = ("upload.changed", "session.changed", "marker.changed")
 
@@ -68,7 +68,8 @@ the one that was chosen before."""
 
 _RECORD: Final = f"""
 -- $1 session, $2 actor, $3 kind, $4 field, $5 subject, $6 its name, $7 before, $8 after, $9 the event that it undoes,
--- $10 how old the event of the same change may be that this one belongs to.
+-- $10 how old the event of the same change may be that this one belongs to, $11 and $12 name and position of a track
+-- that is left.
 WITH latest AS MATERIALIZED (
     SELECT * FROM activity WHERE session_id = $1 AND subject_id = $5 AND field = $4
     ORDER BY at DESC, id DESC LIMIT 1
@@ -80,9 +81,10 @@ WITH latest AS MATERIALIZED (
     RETURNING activity.*
 ), added AS (
     INSERT INTO activity
-        (session_id, actor_id, actor_name, kind, field, subject_id, subject_name, before, after, undoes)
+        (session_id, actor_id, actor_name, kind, field, subject_id, subject_name, before, after, undoes, before_name,
+        before_position)
     SELECT $1, person.id, {NAME_OF.format(person="person")}, $3, $4, $5, $6::text, $7::text::jsonb, $8::text::jsonb,
-        $9::uuid
+        $9::uuid, $11::text, $12::float8
     FROM users AS person WHERE person.id = $2 AND NOT EXISTS (SELECT FROM merged)
     RETURNING *
 ), event AS (
@@ -127,6 +129,7 @@ async def record(
     name: str,
     change: tuple[ActivityField, ActivityValue, ActivityValue] | None = None,
     undoes: ActivityId | None = None,
+    left: LeftTrack | None = None,
     most_events: int = MOST_EVENTS,
 ) -> list[ActivityEvent]:
     """Record an event in the transaction of `connection`.
@@ -143,6 +146,7 @@ async def record(
         name: The name of that.
         change: The field, and its value before and after.
         undoes: The event that is undone by it.
+        left: The track that is left by it.
         most_events: How many events of a session are kept.
 
     Returns:
@@ -162,6 +166,8 @@ async def record(
         encode_value(after),
         undoes,
         timedelta(seconds=MERGED_S if is_merged else 0),
+        None if left is None else left.name,
+        None if left is None else left.position,
     )
     if row is None:
         return []  # the actor's account was deleted in this transaction

@@ -205,6 +205,13 @@ class Mix(msgspec.Struct, frozen=True):
     chosen: bool = False
 
 
+class LeftTrack(msgspec.Struct, frozen=True):
+    """A track as it was when an upload left it. It may be gone since."""
+
+    name: str
+    position: float
+
+
 class ChangedUploads(msgspec.Struct, frozen=True):
     """An upload as it is after a change, with its key, and the others that have changed by it, as they are now.
 

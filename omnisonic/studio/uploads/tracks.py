@@ -16,7 +16,7 @@ from uuid import uuid4
 from omnisonic.models import SessionId, TrackId, UploadId
 from omnisonic.stores.database.pool import Connection, Row
 from omnisonic.stores.database.uuids import uuid_or_none
-from omnisonic.studio.uploads import LEAST_GAP, POSITION, Mix, NoSuchTrack, default_track_name
+from omnisonic.studio.uploads import LEAST_GAP, POSITION, LeftTrack, Mix, NoSuchTrack, default_track_name
 from omnisonic.studio.uploads.upload_statements import HEARD_IN
 
 _LOCK_SESSION: Final = "SELECT FROM sessions WHERE id = $1 FOR KEY SHARE"
@@ -42,6 +42,11 @@ _COPY: Final = """
 -- $1 track, $2 one that may not be there yet, $3 the upload for which it is.
 INSERT INTO tracks (id, name, position, chosen_id) SELECT $2, name, position, $3 FROM tracks WHERE id = $1
 ON CONFLICT (id) DO NOTHING
+"""
+
+_MAKE_AGAIN: Final = """
+-- $1 track, $2 name, $3 position, $4 the upload for which it is.
+INSERT INTO tracks (id, name, position, chosen_id) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING
 """
 
 _KEEP_HEARD: Final = f"""
@@ -120,20 +125,27 @@ async def keep_heard(connection: Connection, track: TrackId, *, unless: UploadId
     await connection.execute(_KEEP_HEARD, track, unless)
 
 
-async def move_upload(connection: Connection, locked: Row, take_of: str | None, *, is_undo: bool) -> None:
+async def move_upload(
+    connection: Connection, locked: Row, take_of: str | None, *, is_undo: bool, left: LeftTrack | None = None
+) -> None:
     """Make the upload a take of another track, or with None a track of its own. It is not heard in another track.
 
-    `is_undo`: it goes back to a track that it came from, which may be empty, and in which it may have been chosen.
+    `is_undo`: it goes back to a track that it came from, which may be empty, and in which it may have been chosen. When
+    that track is gone, it is made again as it was when it was `left`.
 
     Raises:
-        NoSuchTrack
+        NoSuchTrack: There is none, or it is gone, and not known as it was.
     """
     upload, track = locked["id"], locked["take_of"]
     target = await _find_target(connection, locked, take_of, is_undo=is_undo)
     if target == track:
         return
-    await connection.execute(_COPY, track, target, upload)
-    await connection.execute(_LOCK, target)
+    if not is_undo:
+        await connection.execute(_COPY, track, target, upload)
+    elif left is not None:
+        await connection.execute(_MAKE_AGAIN, target, left.name, left.position, upload)
+    if await connection.fetchrow(_LOCK, target) is None:
+        raise NoSuchTrack
     await keep_heard(connection, target, unless=upload if is_undo else None)
     await connection.execute(_MOVE, upload, target)
     await number_tracks(connection, locked["session_id"])

@@ -28,6 +28,7 @@ from omnisonic.studio.uploads import (
     BIN_DAYS,
     LEAST_HEARD_S,
     ChangedUploads,
+    LeftTrack,
     Mix,
     NoSuchUpload,
     StoredUpload,
@@ -101,9 +102,17 @@ async def lock_upload(
 
 
 async def change_upload(
-    connection: Connection, actor: UserId, locked: Row, mix: Mix, *, undoes: ActivityId | None = None
+    connection: Connection,
+    actor: UserId,
+    locked: Row,
+    mix: Mix,
+    *,
+    undoes: ActivityId | None = None,
+    left: LeftTrack | None = None,
 ) -> tuple[ChangedUploads, list[ActivityEvent]]:
     """Change how the stem sits in the mix, and its track. Each value that changes is an event.
+
+    `left` is the track to which it goes back by an undo, as it was when the upload left it.
 
     Raises:
         NoSuchUpload: It is not shared with the user any more, who has uploaded it.
@@ -117,7 +126,7 @@ async def change_upload(
     before = await _read_session(connection, locked["session_id"]) if arranges else {}
     now = locked
     if mix.take_of is not msgspec.UNSET:
-        await move_upload(connection, locked, mix.take_of, is_undo=undoes is not None)
+        await move_upload(connection, locked, mix.take_of, is_undo=undoes is not None, left=left)
         now = await _read(connection, upload)
         events += await _record_changes(connection, actor, (locked, now), ["takeOf"], undoes)
     _check_trims(locked, mix)
@@ -251,6 +260,7 @@ async def _record_changes(
             name=after["name"],
             change=(field, before[column], after[column]),
             undoes=undoes,
+            left=LeftTrack(before["name"], before["position"]) if field == "takeOf" else None,
         )
     return events
 
