@@ -114,7 +114,7 @@ class CredentialsSignIn:
         entry = await self._accounts.password_of(credentials.email)
         if entry is None and self._registers:
             return await self._register(credentials)
-        return await self._verify_password(entry, credentials.password)
+        return await self._verify_password(entry, credentials)
 
     async def _register(self, credentials: Credentials) -> PasswordEntry | None:
         password_hash = await self._passwords.hash(credentials.password)
@@ -123,20 +123,32 @@ class CredentialsSignIn:
         except EmailTaken:
             # The account has no password, or was created just now, perhaps by a second click.
             entry = await self._accounts.password_of(credentials.email)
-            return None if entry is None else await self._verify_password(entry, credentials.password)
+            return None if entry is None else await self._verify_password(entry, credentials)
 
-    async def _verify_password(self, entry: PasswordEntry | None, password: str) -> PasswordEntry | None:
+    async def _verify_password(self, entry: PasswordEntry | None, credentials: Credentials) -> PasswordEntry | None:
+        email, password = credentials.email, credentials.password
         is_right = await self._passwords.matches(password, entry.password_hash if entry else None)
         if entry is None or not is_right:
             return None
-        return await self._rehash(entry, password) if needs_rehash(entry.password_hash) else entry
+        return await self._rehash(entry, email, password) if needs_rehash(entry.password_hash) else entry
 
-    async def _rehash(self, entry: PasswordEntry, password: str) -> PasswordEntry:
-        """Hash the password with today's parameters and store that. Returns the old entry when that fails."""
+    async def _rehash(self, entry: PasswordEntry, email: str, password: str) -> PasswordEntry | None:
+        """Hash the right password with today's parameters and store that. Returns the entry that is stored then.
+
+        None when another password was stored meanwhile.
+        """
         try:
-            new_hash = await self._passwords.hash(password)
-            await self._accounts.rehash(entry.user, new_hash, replacing=entry.password_hash)
+            renewed = PasswordEntry(entry.user, await self._passwords.hash(password))
         except Unavailable:
             log.warning("password.rehash.failed")
             return entry
-        return PasswordEntry(entry.user, new_hash)
+        try:
+            if await self._accounts.rehash(entry.user, renewed.password_hash, replacing=entry.password_hash):
+                return renewed
+        except Unavailable:  # it may have been stored all the same
+            log.warning("password.rehash.failed")
+        stored = await self._accounts.password_of(email)
+        if stored is None or stored in (entry, renewed):
+            return stored
+        # Another sign-in with the same password was faster, or the password was changed.
+        return stored if await self._passwords.matches(password, stored.password_hash) else None

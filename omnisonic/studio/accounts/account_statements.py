@@ -31,8 +31,8 @@ UPDATE users SET password_hash = $2 WHERE id = {_USER_BY_EMAIL} RETURNING id::te
 """
 
 REHASH: Final = """
--- $1 user, $2 hash, $3 the hash that it replaces; NULL is any, but not none.
-UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = coalesce($3, password_hash)
+-- $1 user, $2 hash, $3 the hash that it replaces; NULL is any, but not none. A row when it has replaced one.
+UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = coalesce($3, password_hash) RETURNING id
 """
 
 LOCK_USER_BY_EMAIL: Final = f"""

@@ -76,13 +76,14 @@ class AccountStore:
             await transaction.execute(statements.END_LOGINS, row["id"])
             return str(row["id"])
 
-    async def rehash(self, user: UserId, password_hash: str, *, replacing: str | None = None) -> None:
+    async def rehash(self, user: UserId, password_hash: str, *, replacing: str | None = None) -> bool:
         """Store a new hash of the same password, made with newer parameters.
 
-        Nothing happens when the password was removed, or when its hash is not `replacing` any more: then it was changed
-        in between.
+        Returns:
+            False, and nothing happens, when the password was removed, or when its hash is not `replacing` any more:
+            then it was changed in between, or hashed anew by another sign-in.
         """
-        await self._database.row(statements.REHASH, user, password_hash, replacing)
+        return await self._database.row(statements.REHASH, user, password_hash, replacing) is not None
 
     async def identify(self, identity: Identity) -> UserId:
         """The account of this identity. It is known already, or linked now by its verified address, or created.

@@ -98,12 +98,12 @@ async def test_another_password_ends_all_sign_ins(accounts: AccountStore) -> Non
 async def test_a_rehash_never_brings_an_old_password_back(accounts: AccountStore, base: Base) -> None:
     """It is kept while its password is the account's, and not after that was changed or taken away."""
     ada = await accounts.register(ADA, "hash")
-    await accounts.rehash(ada, "newer hash", replacing="hash")
+    assert await accounts.rehash(ada, "newer hash", replacing="hash")
     assert await accounts.password_of(ADA) == PasswordEntry(ada, "newer hash")
-    await accounts.rehash(ada, "late hash", replacing="hash")
+    assert not await accounts.rehash(ada, "late hash", replacing="hash")
     assert await accounts.password_of(ADA) == PasswordEntry(ada, "newer hash")
     await base.sql("UPDATE users SET password_hash = NULL")
-    await accounts.rehash(ada, "late hash")
+    assert not await accounts.rehash(ada, "late hash")
     assert await accounts.password_of(ADA) is None
 
 
