@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from uuid import uuid4
 
 import pytest
 import trio
@@ -20,6 +21,14 @@ LONG_S = 60.0
 LIMIT = 5
 
 
+async def fail(guard: Guard, kind: str, name: str, *, limit: int, window_s: float) -> float:
+    slot = str(uuid4())
+    wait_s = await guard.reserve(kind, name, slot, limit=limit, window_s=window_s, longest_s=LONG_S)
+    if wait_s == 0:
+        await guard.resolve(kind, name, slot, counts=True)
+    return wait_s
+
+
 @dataclass
 class Watch:
     """A guard and its time."""
@@ -27,8 +36,11 @@ class Watch:
     guard: Guard
     clock: Clock | None = None
 
-    async def take(self, name: str = "ada", *, limit: int = LIMIT, window_s: float = LONG_S) -> float:
-        return await self.guard.take("password", name, limit=limit, window_s=window_s)
+    async def fail(
+        self, name: str = "ada", *, kind: str = "password", limit: int = LIMIT, window_s: float = LONG_S
+    ) -> float:
+        """Make one try that counts, if it is allowed. Returns how long to wait otherwise."""
+        return await fail(self.guard, kind, name, limit=limit, window_s=window_s)
 
     async def reserve(
         self, slot: str, *, limit: int = LIMIT, window_s: float = LONG_S, longest_s: float = LONG_S
@@ -90,58 +102,33 @@ async def test_a_use_is_forgotten_after_its_time(watch: Watch) -> None:
 
 async def test_the_sixth_try_in_a_minute_is_refused(watch: Watch) -> None:
     """Five count; more are told to wait for the rest of the minute, and do not make it longer. Others may try."""
-    assert [await watch.take() for _ in range(LIMIT)] == [0.0] * LIMIT
+    assert [await watch.fail() for _ in range(LIMIT)] == [0.0] * LIMIT
     for _ in range(10):
-        assert LONG_S - 10 < await watch.take() <= LONG_S
-    assert await watch.take("bo") == 0
-    assert await watch.guard.take("another kind", "ada", limit=LIMIT, window_s=LONG_S) == 0
+        assert LONG_S - 10 < await watch.fail() <= LONG_S
+    assert await watch.fail("bo") == 0
+    assert await watch.fail(kind="another kind") == 0
 
 
 async def test_a_try_is_free_again_when_the_oldest_is_over(watch: Watch) -> None:
     """Exactly one for each that is over: the window slides, it does not start anew."""
     if watch.clock is None:
-        waits = [await watch.take(limit=2, window_s=SHORT_S) for _ in range(3)]
+        waits = [await watch.fail(limit=2, window_s=SHORT_S) for _ in range(3)]
         assert waits[:2] == [0.0, 0.0]
         assert 0 < waits[2] <= SHORT_S
 
         async def is_free() -> bool:
-            return await watch.take(limit=2, window_s=SHORT_S) == 0
+            return await watch.fail(limit=2, window_s=SHORT_S) == 0
 
         await watch.once_passed(waits[2], is_free)
         return
     for _ in range(LIMIT):
-        assert await watch.take() == 0
+        assert await watch.fail() == 0
         watch.clock.now_s += 10
-    assert await watch.take() == pytest.approx(10)
+    assert await watch.fail() == pytest.approx(10)
     watch.clock.now_s += 9.99
-    assert await watch.take() == pytest.approx(0.01)
+    assert await watch.fail() == pytest.approx(0.01)
     watch.clock.now_s += 0.02
-    assert [await watch.take(), await watch.take()] == [0.0, pytest.approx(9.99)]
-
-
-async def test_of_fifty_tries_at_once_five_count(watch: Watch) -> None:
-    """However many processes ask."""
-    waits: list[float] = []
-
-    async def attempt() -> None:
-        waits.append(await watch.take())
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(50):
-            nursery.start_soon(attempt)
-    assert waits.count(0.0) == LIMIT
-
-
-async def test_a_try_given_back_is_free_again(watch: Watch) -> None:
-    """One for each; giving back what was never taken is nothing, and makes no room for more."""
-    await watch.guard.release("password", "ada")
-    assert [await watch.take() for _ in range(LIMIT)] == [0.0] * LIMIT
-    await watch.guard.release("password", "ada")
-    assert await watch.take() == 0
-    assert await watch.take() > 0
-    for _ in range(2 * LIMIT):
-        await watch.guard.release("password", "ada")
-    assert [await watch.take() == 0 for _ in range(LIMIT + 1)] == [True] * LIMIT + [False]
+    assert [await watch.fail(), await watch.fail()] == [0.0, pytest.approx(9.99)]
 
 
 async def test_a_slot_is_free_again_when_its_try_did_not_count(watch: Watch) -> None:
@@ -259,7 +246,7 @@ async def test_allowances_in_memory_are_bounded() -> None:
 @pytest.mark.parametrize("limit", [0, -1])
 async def test_a_limit_of_nothing_lets_nobody_try(watch: Watch, limit: int) -> None:
     """Whoever asks waits for the whole window."""
-    assert await watch.take(limit=limit) == pytest.approx(LONG_S)
+    assert await watch.fail(limit=limit) == pytest.approx(LONG_S)
 
 
 @pytest.mark.parametrize(
@@ -269,8 +256,8 @@ async def test_names_with_any_characters_never_meet(watch: Watch, one: tuple[str
     """Colons, other alphabets and halves of characters stay apart."""
     assert await watch.guard.first_use(*one, ttl_s=LONG_S)
     assert await watch.guard.first_use(*other, ttl_s=LONG_S)
-    assert await watch.guard.take(*one, limit=1, window_s=LONG_S) == 0
-    assert await watch.guard.take(*other, limit=1, window_s=LONG_S) == 0
+    assert await fail(watch.guard, *one, limit=1, window_s=LONG_S) == 0
+    assert await fail(watch.guard, *other, limit=1, window_s=LONG_S) == 0
 
 
 async def test_what_is_over_takes_up_no_memory() -> None:
@@ -279,34 +266,28 @@ async def test_what_is_over_takes_up_no_memory() -> None:
     guard = MemoryGuard(clock)
     for number in range(1000):
         await guard.first_use("ticket", str(number), ttl_s=1)
-        await guard.take("password", str(number), limit=LIMIT, window_s=1)
         await guard.reserve("password", str(number), "x", limit=LIMIT, window_s=1, longest_s=1)
     await guard.first_use("ticket", "long", ttl_s=2 * SWEEP_EVERY_S)
-    await guard.take("password", "long", limit=1, window_s=2 * SWEEP_EVERY_S)
+    await fail(guard, "password", "long", limit=1, window_s=2 * SWEEP_EVERY_S)
     clock.now_s += SWEEP_EVERY_S
     assert not await guard.first_use("ticket", "long", ttl_s=1)
-    assert await guard.take("password", "long", limit=1, window_s=2 * SWEEP_EVERY_S) > 0
-    assert len(guard._used_until_s) == len(guard._tries) == 1
-    assert not guard._slots
+    assert await fail(guard, "password", "long", limit=1, window_s=2 * SWEEP_EVERY_S) > 0
+    assert len(guard._used_until_s) == len(guard._slots) == 1
 
 
 async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, thread: AsyncioThread) -> None:
     """Uses and tries are gone from the server when they are over."""
     guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
     await guard.first_use("ticket", "x", ttl_s=30)
-    await guard.take("password", "ada", limit=LIMIT, window_s=60)
-    await guard.take("password", "ada", limit=LIMIT, window_s=60)
-    await guard.release("password", "ada")
     lives_ms = valkey.lives_ms()
-    assert lives_ms.keys() == {"omnisonic:guard:used:{ticket:x}", "omnisonic:guard:tries:{password:ada}"}
+    assert lives_ms.keys() == {"omnisonic:guard:used:{ticket:x}"}
     assert 25_000 < lives_ms["omnisonic:guard:used:{ticket:x}"] <= 30_000
-    assert 55_000 < lives_ms["omnisonic:guard:tries:{password:ada}"] <= 60_000
-    await guard.release("password", "ada")
-    assert valkey.lives_ms().keys() == {"omnisonic:guard:used:{ticket:x}"}
     await guard.reserve("password", "ada", "x", limit=LIMIT, window_s=60, longest_s=20)
     lives_ms = valkey.lives_ms()
     assert 55_000 < lives_ms["omnisonic:guard:slots:{password:ada}"] <= 60_000
     assert 15_000 < lives_ms["omnisonic:guard:underway:{password:ada}"] <= 20_000
+    await guard.resolve("password", "ada", "x", counts=False)
+    assert valkey.lives_ms().keys() == {"omnisonic:guard:used:{ticket:x}"}
     await guard.spend([Allowance("requests", "ada", rate_per_s=0.1, burst=9)])
     assert 5_000 < valkey.lives_ms()["omnisonic:guard:whole:{requests:ada}"] <= 10_000
     await guard.aclose()
@@ -317,9 +298,9 @@ async def test_the_servers_window_slides(valkey: ValkeyServer, thread: AsyncioTh
     guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
     with valkey.client as client:
         seconds, _ = client.time()
-        ages_s = (90, 61, 50, 20, 10)
-        client.rpush("omnisonic:guard:tries:{password:ada}", *[str((seconds - age_s) * 1_000_000) for age_s in ages_s])
-    waits = [await guard.take("password", "ada", limit=LIMIT, window_s=60) for _ in range(3)]
+        begun_us = {str(age_s): (seconds - age_s) * 1_000_000 for age_s in (90, 61, 50, 20, 10)}
+        client.zadd("omnisonic:guard:slots:{password:ada}", begun_us)
+    waits = [await fail(guard, "password", "ada", limit=LIMIT, window_s=60) for _ in range(3)]
     assert waits[:2] == [0.0, 0.0]
     assert 5 < waits[2] <= 11
     await guard.aclose()
@@ -330,8 +311,9 @@ async def test_a_clock_that_is_set_back_keeps_nobody_out(valkey: ValkeyServer, t
     guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
     with valkey.client as client:
         seconds, _ = client.time()
-        client.rpush("omnisonic:guard:tries:{password:ada}", *[str((seconds + 86_400) * 1_000_000)] * LIMIT)
-    waits = [await guard.take("password", "ada", limit=LIMIT, window_s=60) for _ in range(LIMIT + 1)]
+        begun_us = {str(number): (seconds + 86_400) * 1_000_000 for number in range(LIMIT)}
+        client.zadd("omnisonic:guard:slots:{password:ada}", begun_us)
+    waits = [await fail(guard, "password", "ada", limit=LIMIT, window_s=60) for _ in range(LIMIT + 1)]
     assert [wait == 0 for wait in waits] == [True] * LIMIT + [False]
     await guard.aclose()
 
@@ -342,8 +324,6 @@ async def test_a_guard_that_does_not_answer_lets_nobody_pass(valkey: ValkeyServe
     guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
     questions: list[Callable[[], Awaitable[object]]] = [
         lambda: guard.first_use("ticket", "x", ttl_s=1),
-        lambda: guard.take("password", "ada", limit=1, window_s=1),
-        lambda: guard.release("password", "ada"),
         lambda: guard.reserve("password", "ada", "x", limit=1, window_s=1, longest_s=1),
         lambda: guard.resolve("password", "ada", "x", counts=True),
         lambda: guard.spend([Allowance("requests", "ada", rate_per_s=1, burst=1)]),

@@ -35,19 +35,6 @@ class Guard(Protocol):
         """Use this `name` of this `kind`. False when it was used within `ttl_s` before."""
         ...
 
-    async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
-        """Count one more try.
-
-        Returns:
-            0 when it is within `limit` tries in any `window_s` seconds. Otherwise the seconds until the next one would
-            be, and it is not counted.
-        """
-        ...
-
-    async def release(self, kind: str, name: str) -> None:
-        """Uncount the latest counted try: it was not a bad one."""
-        ...
-
     async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
         """Count one more try, which is under way until `resolve`, at most `longest_s`.
 

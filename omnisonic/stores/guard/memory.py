@@ -6,7 +6,6 @@ forgotten, so after a restart a ticket that has not expired works a second time;
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -24,14 +23,6 @@ _Name: TypeAlias = tuple[str, str]
 
 
 @dataclass(slots=True)
-class _Tries:
-    """When the tries of one name were, and when the last of them expires."""
-
-    at_s: deque[float] = field(default_factory=deque)
-    end_s: float = 0.0
-
-
-@dataclass(slots=True)
 class _Slots:
     """When each counted try began, by its slot, oldest first; until when some are under way; when all expire."""
 
@@ -46,7 +37,6 @@ class MemoryGuard:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._used_until_s: dict[_Name, float] = {}
-        self._tries: dict[_Name, _Tries] = {}
         self._slots: dict[_Name, _Slots] = {}
         self._full_at_s: dict[_Name, float] = {}
         self._swept_at_s = clock()
@@ -57,22 +47,6 @@ class MemoryGuard:
             return False
         self._used_until_s[kind, name] = now_s + ttl_s
         return True
-
-    async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
-        now_s = self._sweep()
-        tries = self._tries.setdefault((kind, name), _Tries())
-        while tries.at_s and tries.at_s[0] <= now_s - window_s:
-            tries.at_s.popleft()
-        if len(tries.at_s) < limit:
-            tries.at_s.append(now_s)
-            tries.end_s = now_s + window_s
-            return 0.0
-        return tries.at_s[-limit] + window_s - now_s if limit > 0 else window_s
-
-    async def release(self, kind: str, name: str) -> None:
-        tries = self._tries.get((kind, name))
-        if tries is not None and tries.at_s:
-            tries.at_s.pop()
 
     async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
         now_s = self._sweep()
@@ -124,7 +98,6 @@ class MemoryGuard:
         if now_s - self._swept_at_s >= SWEEP_EVERY_S:
             self._swept_at_s = now_s
             self._used_until_s = {name: until_s for name, until_s in self._used_until_s.items() if until_s > now_s}
-            self._tries = {name: tries for name, tries in self._tries.items() if tries.end_s > now_s}
             self._full_at_s = {name: at_s for name, at_s in self._full_at_s.items() if at_s > now_s}
             self._slots = {name: slots for name, slots in self._slots.items() if slots.end_s > now_s}
         return now_s

@@ -24,12 +24,6 @@ class ThreadedGuard:
     async def first_use(self, kind: str, name: str, *, ttl_s: float) -> bool:
         return await self._thread.call(self._guard.first_use, kind, name, ttl_s=ttl_s, timeout_s=CALL_S)
 
-    async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
-        return await self._thread.call(self._guard.take, kind, name, limit=limit, window_s=window_s, timeout_s=CALL_S)
-
-    async def release(self, kind: str, name: str) -> None:
-        await self._thread.call(self._guard.release, kind, name, timeout_s=CALL_S)
-
     async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
         times = {"window_s": window_s, "longest_s": longest_s}
         return await self._thread.call(self._guard.reserve, kind, name, slot, limit=limit, **times, timeout_s=CALL_S)

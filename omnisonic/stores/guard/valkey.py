@@ -5,8 +5,9 @@ braces, so that a cluster keeps what belongs to a name on one server:
 - `used:{KIND:NAME}`: exists for as long as the name must not be used again;
 - `slots:{KIND:NAME}` and `underway:{KIND:NAME}`: sorted sets of reserved tries, by when they began, and of those under
   way, by when they are over at the latest;
-- `whole:{KIND:NAME}`: when an allowance would be full again, in microseconds of the server's clock (GCRA, ITU-T I.371);
-- `tries:{KIND:NAME}`: a list of the times of the tries that count, oldest first, in microseconds of the server's clock.
+- `whole:{KIND:NAME}`: when an allowance would be full again (GCRA, ITU-T I.371).
+
+Times are in microseconds of the server's clock.
 
 No key is ever without a time to live, and each step is one command or one script, so that two processes are never both
 first. Only several allowances in a cluster are taken each by itself, and given back when one of them has none left: for
@@ -31,31 +32,6 @@ CONNECTIONS: Final = 8
 """Its commands are short, so a few connections serve many callers sooner than one new connection each."""
 
 _PREFIX: Final = "omnisonic:guard:"
-
-_TAKE: Final = """
--- KEYS: the list. ARGV: limit, window in microseconds. Returns microseconds to wait.
-local clock = redis.call('TIME')
-local now, limit, window = clock[1] * 1000000 + clock[2], tonumber(ARGV[1]), tonumber(ARGV[2])
-local newest = redis.call('LINDEX', KEYS[1], -1)
-if newest and tonumber(newest) > now then
-    redis.call('DEL', KEYS[1])
-end
-local oldest = redis.call('LINDEX', KEYS[1], 0)
-while oldest and tonumber(oldest) <= now - window do
-    redis.call('LPOP', KEYS[1])
-    oldest = redis.call('LINDEX', KEYS[1], 0)
-end
-if redis.call('LLEN', KEYS[1]) < limit then
-    redis.call('RPUSH', KEYS[1], string.format('%.0f', now))
-    redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
-    return 0
-end
-if limit <= 0 then
-    return window
-end
-return math.max(1, tonumber(redis.call('LINDEX', KEYS[1], -limit)) + window - now)
-"""
-
 
 _RESERVE: Final = """
 -- KEYS: the tries, those under way. ARGV: limit, window and longest time in microseconds, slot. Returns microseconds
@@ -142,14 +118,6 @@ class ValkeyGuard:
     async def first_use(self, kind: str, name: str, *, ttl_s: float) -> bool:
         life_ms = max(1, round(ttl_s * 1000))
         return await self._valkey.command("SET", _key("used", kind, name), "1", "PX", life_ms, "NX") is not None
-
-    async def take(self, kind: str, name: str, *, limit: int, window_s: float) -> float:
-        key = _key("tries", kind, name)
-        wait_us: Any = await self._valkey.command("EVAL", _TAKE, 1, key, limit, round(window_s * 1e6))
-        return int(wait_us) / 1e6
-
-    async def release(self, kind: str, name: str) -> None:
-        await self._valkey.command("RPOP", _key("tries", kind, name))
 
     async def reserve(self, kind: str, name: str, slot: str, *, limit: int, window_s: float, longest_s: float) -> float:
         keys = _key("slots", kind, name), _key("underway", kind, name)
