@@ -22,7 +22,7 @@ from omnisonic.models.checks import checked_display_name, checked_status
 from omnisonic.observability.metrics import metrics_table
 from omnisonic.settings.settings import settings_table
 from omnisonic.studio.exports.telemetry import Step
-from omnisonic.wire import json_limits, messages
+from omnisonic.wire import json_limits, messages, refusals
 from omnisonic.wire.closing import close_table, remedy_table
 from omnisonic.wire.message_types import messages_table
 from tests.cli.running import START_S, environ, running
@@ -73,7 +73,7 @@ def test_every_error_that_a_message_may_get_is_explained() -> None:
     _, _, entering = REALTIME.read_text().partition("### When the server refuses a connection")
     on_entering = set(re.findall(r"`([a-z_]+)`", entering.split("\n\n")[1]))
     rooms = [path for path in sorted((ROOT / "actors").rglob("*.py")) if "inspection" not in path.parts]
-    parts = [inspect.getsource(part) for part in (messages, json_limits)]
+    parts = [inspect.getsource(part) for part in (messages, refusals, json_limits)]
     sources = [*(path.read_text() for path in rooms), *parts]
     in_code = {code for source in sources for code in _error_codes(source)}
     for check in CHECKS_OF_A_PRESENCE:
