@@ -82,18 +82,20 @@ export class Deck {
     }
   }
 
-  // Another file is played once the MP3 is made, and a browser that has half of the first one gives up. Once is tried.
+  // Another file is played once the MP3 is made, and a browser that has half of the first one gives up. Once is tried. What
+  // did not play is only made ready for the next press.
   #failed() {
     if (!this.#audio.hasAttribute("src")) return;
+    const wasPlaying = !this.#audio.paused;
     if (this.#isRetried) {
       this.#fail(UNPLAYABLE);
       this.#draw();
       return;
     }
     this.#isRetried = true;
-    this.#wanted_s = this.#audio.currentTime;
+    this.#wanted_s = this.place_s;
     this.#audio.src = this.#path;
-    this.#play();
+    if (wasPlaying) this.#play();
   }
 
   // The keys of every player, unless somebody writes, or is at a control that has a use for them.
