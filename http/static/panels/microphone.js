@@ -12,6 +12,8 @@ export class Microphone extends EventTarget {
   #choice = { deviceId: "", input: "first", countsIn: true };
   #awake = null;
   #latencies = new KnownLatencies(localStorage);
+  // Each opening, and each end of one, replaces the one before, which may still wait for the context.
+  #wish = 0;
 
   // Events: `block` and `ended`, as the recorder's.
   constructor(player, strip) {
@@ -48,19 +50,21 @@ export class Microphone extends EventTarget {
     return (measured_s ?? estimated_s) + nudge_s;
   }
 
-  // In the handler of a press. Errors: `MicrophoneTrouble`.
+  // In the handler of a press. Errors: `MicrophoneTrouble`. When it is closed or opened again meanwhile, nothing more comes
+  // of this.
   async open() {
+    this.#wish += 1;
+    const wish = this.#wish;
     const context = await this.#player.openContext();
-    if (this.#recorder === null) {
-      this.#recorder = new Recorder(context);
-      this.#recorder.addEventListener("block", ({ detail }) => this.dispatchEvent(new CustomEvent("block", { detail })));
-      this.#recorder.addEventListener("ended", () => this.dispatchEvent(new Event("ended")));
-    }
+    if (wish !== this.#wish) return;
+    // After a device was lost, there is another context.
+    if (this.#recorder?.context !== context) this.#renew(context);
     await this.#recorder.open(this.#choice);
-    await this.draw();
+    if (wish === this.#wish) await this.draw();
   }
 
   close() {
+    this.#wish += 1;
     this.#recorder?.close();
   }
 
@@ -77,16 +81,18 @@ export class Microphone extends EventTarget {
 
   // Errors: `MicrophoneTrouble`.
   async measure() {
-    this.#remember({ measured_s: await measureRoundTrip(this.#recorder) });
+    const { device } = this.#recorder;
+    this.#remember(device, { measured_s: await measureRoundTrip(this.#recorder) });
   }
 
   nudge(seconds) {
-    this.#remember({ nudge_s: seconds });
+    this.#remember(this.#recorder.device, { nudge_s: seconds });
   }
 
   async draw() {
-    const { device } = this.#recorder;
-    this.#strip.setDevice(await microphones(), device, this.#choice);
+    const listed = await microphones();
+    if (!this.isOpen) return;
+    this.#strip.setDevice(listed, this.#recorder.device, this.#choice);
     this.#strip.setTiming(this.#timing);
   }
 
@@ -96,8 +102,16 @@ export class Microphone extends EventTarget {
     return { estimated_s, ...this.#latencies.get(device.id) };
   }
 
-  #remember(change) {
-    this.#latencies.set(this.#recorder.device.id, change);
-    this.#strip.setTiming(this.#timing);
+  #remember({ id }, change) {
+    this.#latencies.set(id, change);
+    if (this.isOpen) this.#strip.setTiming(this.#timing);
+  }
+
+  #renew(context) {
+    this.#recorder?.close();
+    const recorder = new Recorder(context);
+    recorder.addEventListener("block", ({ detail }) => this.dispatchEvent(new CustomEvent("block", { detail })));
+    recorder.addEventListener("ended", ({ detail }) => this.dispatchEvent(new CustomEvent("ended", { detail })));
+    this.#recorder = recorder;
   }
 }

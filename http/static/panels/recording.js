@@ -2,11 +2,11 @@
 //
 // What it is doing: `closed`; `explaining`, before the browser asks; `opening` the microphone; `armed`; `starting`, until
 // the count-in is over; `recording`; `stopping`, until what was played last has arrived; `saving`; `failed`, when the
-// studio did not take it. Whatever happens on the way, what was recorded is kept.
+// studio did not take it. Whatever happens on the way, what was recorded is kept: `saving` and `failed` end only when the
+// studio has it, or by what the strip offers.
 
 import { Problem } from "../controls/api.js";
 import { styled } from "../controls/elements.js";
-import { timeInWords } from "../controls/quantities.js";
 import { NotStarted, Overdub } from "../sound/overdub.js";
 import { MicrophoneTrouble, permission, whyNot } from "../sound/recorder.js";
 import { loudestOf } from "../sound/take.js";
@@ -14,25 +14,10 @@ import { RecordingStore } from "../uploading/recording_store.js";
 import { Microphone } from "./microphone.js";
 import { RecordingRun } from "./recording_run.js";
 import { RecordingStrip } from "./recording_strip.js";
+import { BROKEN, CUT_OFF, EMPTY, ENDED, GONE, LISTENING, READY, SAFE, savedInWords, SILENT, SOON_FULL, UNSAFE } from "./recording_words.js";
 import { rescues } from "./unfinished.js";
 
 const SOON_FULL_S = 60;
-const READY = "Ready. Press Record, or the key R.";
-const LISTENING = "You are a listener here. The owner can make you an editor, who records.";
-const SAFE = "The recording is kept in this browser.";
-const UNSAFE = "The browser has no room to keep the recording. Do not close this page before it is saved.";
-const SOON_FULL = "A recording cannot get much longer. It stops by itself.";
-const UNPLUGGED = "The microphone is gone. Plug it in, or use another one.";
-const CUT_SHORT = "The microphone is gone. What you recorded until then is kept.";
-const ENDED = {
-  moved: "The song was moved, so the recording ended there. It is kept.",
-  loop: "The loop was changed, so the recording ended there. It is kept.",
-  full: "The recording cannot get longer, so it ended there. It is kept.",
-};
-const CUT_OFF = "The last pass was shorter than two seconds. It is not kept.";
-const SILENT = "The song does not start. Try again.";
-const EMPTY = "Nothing was recorded.";
-const BROKEN = "That did not work. Try again.";
 
 export class Recording extends EventTarget {
   #page;
@@ -44,7 +29,7 @@ export class Recording extends EventTarget {
   // What is being recorded, and where it is kept until the studio has it.
   #overdub = null;
   #run = null;
-  // Each start, and each end of one, replaces the one before, which may still wait for something.
+  // Each opening and each start, and each end of one, replaces the one before, which may still wait for something.
   #wish = 0;
 
   // `page`: `{ sessionId, memberId, rights, song, conductor, player, timeline, host, share(key, value), lost(problem) }`.
@@ -63,11 +48,11 @@ export class Recording extends EventTarget {
     });
     this.#microphone = new Input(page.player, this.#strip);
     this.#microphone.addEventListener("block", ({ detail }) => this.#heard(detail));
-    this.#microphone.addEventListener("ended", () => this.#unplugged());
+    this.#microphone.addEventListener("ended", ({ detail }) => this.#unplugged(detail));
     page.conductor.addEventListener("change", () => this.#strip.setLooping(page.conductor.loop !== null));
     page.song.addEventListener("tracks", () => this.#state === "armed" && this.#drawTracks());
     addEventListener("beforeunload", (event) => this.#isUnsaved && event.preventDefault());
-    addEventListener("online", () => this.#state === "failed" && this.#save());
+    addEventListener("online", () => this.#state === "failed" && this.#saveAgain(this.#run));
   }
 
   get isRecording() {
@@ -85,11 +70,11 @@ export class Recording extends EventTarget {
     if (this.#state !== "closed") return;
     this.#strip.show();
     this.#strip.setLooping(this.#page.conductor.loop !== null);
-    this.#tell("");
+    this.#strip.tell("");
     this.#become("explaining");
     const why = this.#page.rights.mayChange ? whyNot() : LISTENING;
     if (why) this.#strip.fail(why);
-    else if ((await permission()) === "granted") await this.#openMicrophone();
+    else if ((await permission()) === "granted" && this.#state === "explaining") await this.#openMicrophone();
   }
 
   // The track that gets the next take; null for a new one.
@@ -101,8 +86,9 @@ export class Recording extends EventTarget {
 
   // The session is gone.
   close() {
-    this.#microphone.close();
-    if (this.isRecording) this.#cutOff();
+    if (!this.isRecording) return this.#shut();
+    this.#closeMicrophone();
+    return this.#cutOff();
   }
 
   // What would be lost with the page. What the browser keeps is not, but it may not be sent for a while.
@@ -116,20 +102,17 @@ export class Recording extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  #tell(words, fault = "") {
-    this.#strip.say(words);
-    this.#strip.fail(fault);
-  }
-
   #failed(problem, state) {
     const isTold = problem instanceof MicrophoneTrouble || problem instanceof Problem;
     if (!isTold && !(problem instanceof NotStarted)) console.error(problem);
-    this.#tell("", isTold ? problem.message : BROKEN);
+    this.#strip.tell("", isTold ? problem.message : BROKEN);
     this.#become(state);
   }
 
+  // What the studio has not taken stays on the strip.
   #shut() {
-    this.#microphone.close();
+    this.#closeMicrophone();
+    if (this.#run !== null || this.#state === "closed") return;
     this.#strip.hide();
     this.#become("closed");
   }
@@ -137,22 +120,37 @@ export class Recording extends EventTarget {
   // --- the microphone ------------------------------------------------------------------------------------------------
 
   async #openMicrophone() {
-    this.#tell("Opening the microphone…");
+    this.#wish += 1;
+    const wish = this.#wish;
+    this.#strip.tell("Opening the microphone…");
     this.#become("opening");
     try {
       await this.#microphone.open();
     } catch (trouble) {
-      this.#failed(trouble, "explaining");
+      if (wish === this.#wish) this.#failed(trouble, "explaining");
       return;
     }
+    if (wish !== this.#wish) return;
     this.#drawTracks();
     this.#become("armed");
-    this.#tell(READY);
+    this.#strip.tell(READY);
   }
 
-  #unplugged() {
+  // Also while it is still being opened.
+  #closeMicrophone() {
+    this.#wish += 1;
     this.#microphone.close();
-    this.#tell("", ["recording", "stopping"].includes(this.#state) ? CUT_SHORT : UNPLUGGED);
+  }
+
+  // `what` is gone: the `microphone`, or the `output` that it is recorded in time with.
+  #unplugged(what) {
+    const { idle, cutShort } = GONE[what];
+    this.#closeMicrophone();
+    if (["saving", "failed"].includes(this.#state)) {
+      this.#strip.failToo(idle);
+      return;
+    }
+    this.#strip.tell("", ["recording", "stopping"].includes(this.#state) ? cutShort : idle);
     if (this.isRecording) this.#cutOff();
     else this.#become("explaining");
   }
@@ -164,12 +162,13 @@ export class Recording extends EventTarget {
   }
 
   async #measure() {
-    this.#tell("Measuring…");
+    const wish = this.#wish;
+    this.#strip.tell("Measuring…");
     try {
       await this.#microphone.measure();
-      this.#tell("Measured.");
+      if (wish === this.#wish) this.#strip.tell("Measured.");
     } catch (trouble) {
-      this.#failed(trouble, this.#state);
+      if (wish === this.#wish) this.#failed(trouble, this.#state);
     }
   }
 
@@ -182,11 +181,12 @@ export class Recording extends EventTarget {
   // --- recording -----------------------------------------------------------------------------------------------------
 
   async #start() {
+    if (this.#state !== "armed") return;
     const { conductor, player } = this.#page;
     const { context, roundTrip_s, channels, countsIn } = this.#microphone;
     this.#wish += 1;
     const wish = this.#wish;
-    this.#tell(countsIn && !conductor.isPlaying ? "Counting in…" : "Starting…");
+    this.#strip.tell(countsIn && !conductor.isPlaying ? "Counting in…" : "Starting…");
     this.#strip.setTime(0, Infinity);
     this.#become("starting");
     try {
@@ -201,7 +201,7 @@ export class Recording extends EventTarget {
     } catch (trouble) {
       if (wish !== this.#wish) return;
       this.#failed(trouble, "armed");
-      if (trouble instanceof NotStarted) this.#tell("", this.#overdub.isStopping ? "" : SILENT);
+      if (trouble instanceof NotStarted) this.#strip.tell("", this.#overdub.isStopping ? "" : SILENT);
       this.#overdub = this.#run = null;
     }
   }
@@ -209,7 +209,7 @@ export class Recording extends EventTarget {
   // It has not begun yet, and does not begin any more.
   #giveUp() {
     this.#wish += 1;
-    this.#rest("");
+    this.#rest(this.#run, "");
   }
 
   #heard(block) {
@@ -231,7 +231,7 @@ export class Recording extends EventTarget {
     }
     if (isStopping) return;
     const words = isLooping ? `Recording, take ${pass + 1}` : "Recording";
-    this.#tell(this.#store.isSafe ? words : UNSAFE);
+    this.#strip.tell(this.#store.isSafe ? words : UNSAFE);
   }
 
   #show(take) {
@@ -259,39 +259,48 @@ export class Recording extends EventTarget {
     this.#overdub = null;
     this.#wish += 1;
     this.#microphone.keepAwake(false);
-    const words = this.#run.end(overdub) ? CUT_OFF : "";
-    if (this.#run.takes.isEmpty) this.#rest(EMPTY);
-    else this.#save({ fault: ENDED[overdub.endedBy] ?? "", words });
+    const run = this.#run;
+    const words = run.end(overdub) ? CUT_OFF : "";
+    if (run.takes.isEmpty) return this.#rest(run, EMPTY);
+    const ended = ENDED[overdub.endedBy];
+    if (ended) this.#strip.fail(ended);
+    return this.#save(run, words);
   }
 
-  async #save({ fault = "", words = "" } = {}) {
-    const { takes } = this.#run;
+  #saveAgain(run, words = "") {
+    this.#strip.fail("");
+    this.#save(run, words);
+  }
+
+  async #save(run, words) {
+    const { takes } = run;
     this.#strip.say("Saving…");
-    if (fault) this.#strip.fail(fault);
     this.#become("saving");
     try {
       await takes.finish({
         sending: (number) => takes.count > 1 && this.#strip.say(`Saving ${number} of ${takes.count}…`),
         landed: (upload) => this.#page.song.put(upload),
       });
-      this.#rest(`${savedInWords(takes)} ${words}`.trim());
+      this.#rest(run, `${savedInWords(takes)} ${words}`.trim());
     } catch (problem) {
       if (problem instanceof Problem && problem.status === 401) this.#page.lost(problem);
+      if (run !== this.#run) return;
       this.#failed(problem, "failed");
       this.#strip.say(takes.isSafe ? SAFE : UNSAFE);
-      this.#strip.rescue(rescues(takes, { again: () => this.#save({ words }), gone: (told) => this.#rest(told) }));
+      const gone = (told) => {
+        this.#strip.fail("");
+        this.#rest(run, told);
+      };
+      this.#strip.rescue(rescues(takes, { again: () => this.#saveAgain(run, words), gone }));
     }
   }
 
-  #rest(words) {
+  // Whatever became of `run`, it is over.
+  #rest(run, words) {
+    if (run !== this.#run) return;
     this.#run = null;
     this.#become(this.#microphone.isOpen ? "armed" : "explaining");
     this.#drawTracks();
     this.#strip.say(words);
   }
-}
-
-function savedInWords(takes) {
-  const [, last] = takes.names;
-  return takes.count === 1 ? `Saved: ${last}, ${timeInWords(takes.seconds)}.` : `Saved: ${takes.count} takes. ${last} is heard.`;
 }

@@ -59,7 +59,8 @@ export class RecordingStrip {
     stop.disabled = state === "stopping";
     if (hadFocus) (isRunning ? stop : record).focus();
     rescue.hidden = state !== "failed";
-    close.disabled = isRunning || state === "saving";
+    // What the studio has not taken would be out of reach.
+    close.disabled = isRunning || ["saving", "failed"].includes(state);
   }
 
   // For everybody, screen readers too.
@@ -70,6 +71,16 @@ export class RecordingStrip {
   fail(words) {
     this.#parts.fault.textContent = words;
     this.#parts.fault.hidden = !words;
+  }
+
+  tell(words, fault = "") {
+    this.say(words);
+    this.fail(fault);
+  }
+
+  // Beside what went wrong before.
+  failToo(words) {
+    this.fail(`${this.#parts.fault.textContent} ${words}`.trim());
   }
 
   // What can be done with a recording that could not be sent: pairs of words and what they do.

@@ -1,8 +1,9 @@
 // The microphone, as frames of the audio context that also plays: so each frame has an exact place in the song.
 //
 // The browser's help for calls (echo cancellation, noise suppression, automatic gain) is off: it ruins music. Events:
-// `block` with `detail` `{ frame, samples }`, every 50 ms, whose samples are only valid until the handler returns; and
-// `ended` when the device is gone.
+// `block` with `detail` `{ frame, samples }`, every 50 ms, whose samples are only valid until the handler returns; `ended`
+// when no more can come, with `detail` `microphone` when that is gone, and `output` when the context was closed; and
+// `closed`, whoever closed it.
 
 import { agreed, findDelay, LONGEST_S, sweep } from "./latency.js";
 
@@ -17,6 +18,8 @@ const TROUBLES = {
   NotReadableError: "The microphone cannot be opened. Another program may be using it: close that one, then try again.",
   // Firefox does not convert what a microphone brings at another rate.
   NotSupportedError: "This browser cannot use a microphone that does not run at 48 kHz. Set it to 48 kHz in the system's settings, or use another browser.",
+  // The context was closed meanwhile. The next one has another.
+  InvalidStateError: "The sound device is gone. Try again when there is one.",
 };
 const INSECURE = "Browsers give the microphone only to pages with https (or on localhost). Open the studio with https, or ask whoever runs it to set it up.";
 const OTHER_TROUBLE = "The microphone cannot be used in this browser. Try another browser.";
@@ -49,11 +52,14 @@ export class Recorder extends EventTarget {
   context;
   #stream = null;
   #nodes = [];
+  // Each opening, and each end of one, replaces the one before, which may still wait for an answer.
+  #wish = 0;
 
-  // `context` is the one that plays, and runs.
+  // `context` is the one that plays, and runs. Once it is closed, another recorder is needed.
   constructor(context) {
     super();
     this.context = context;
+    context.addEventListener("statechange", () => this.isOpen && context.state === "closed" && this.#end("output"));
   }
 
   get isOpen() {
@@ -67,16 +73,22 @@ export class Recorder extends EventTarget {
     return { id: deviceId, name: track.label, inputs: channelCount, delay_s: latency };
   }
 
-  // Open a microphone; `deviceId` may be empty. `input` is one of `INPUTS`. Raises `MicrophoneTrouble` with a sentence.
+  // Open a microphone; `deviceId` may be empty. `input` is one of `INPUTS`. Raises `MicrophoneTrouble` with a sentence. When
+  // it was closed or opened again meanwhile, nothing more comes of this: what the browser allows late is let go.
   async open({ deviceId, input }) {
     this.close();
+    const wish = this.#wish;
     const device = deviceId ? { deviceId: { exact: deviceId } } : {};
     const wanted = { ...CALLS, ...device, channelCount: { ideal: 2 }, sampleRate: { ideal: this.context.sampleRate } };
     try {
-      this.#stream = await streamOf(wanted);
+      const stream = await streamOf(wanted);
+      if (wish !== this.#wish) return stop(stream);
+      this.#take(stream);
+      if (this.context.state === "closed") throw new DOMException("the context is closed", "InvalidStateError");
       await this.context.audioWorklet.addModule(new URL("./recorder_worklet.js", import.meta.url));
-      this.#connect(this.device.inputs > 1 ? INPUTS[input] : INPUTS.first);
+      if (wish === this.#wish) this.#connect(this.device.inputs > 1 ? INPUTS[input] : INPUTS.first);
     } catch (error) {
+      if (wish !== this.#wish) return;
       this.close();
       console.warn("microphone", error.name, error.message);
       throw new MicrophoneTrouble(TROUBLES[error.name] ?? OTHER_TROUBLE);
@@ -84,11 +96,24 @@ export class Recorder extends EventTarget {
   }
 
   close() {
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#wish += 1;
+    if (!this.isOpen) return;
+    stop(this.#stream);
     const [, node] = this.#nodes;
     node?.port.postMessage("end");
     for (const each of this.#nodes) each.disconnect();
     [this.#stream, this.#nodes] = [null, []];
+    this.dispatchEvent(new Event("closed"));
+  }
+
+  #end(detail) {
+    this.dispatchEvent(new CustomEvent("ended", { detail }));
+  }
+
+  #take(stream) {
+    this.#stream = stream;
+    const [track] = stream.getAudioTracks();
+    track.addEventListener("ended", () => this.#stream === stream && this.#end("microphone"));
   }
 
   #connect(picks) {
@@ -108,9 +133,11 @@ export class Recorder extends EventTarget {
       this.dispatchEvent(new CustomEvent("block", { detail: { frame, samples: heard } }));
       node.port.postMessage(samples, samples.map(({ buffer }) => buffer));
     };
-    const [track] = this.#stream.getAudioTracks();
-    track.addEventListener("ended", () => this.dispatchEvent(new Event("ended")));
   }
+}
+
+function stop(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }
 
 // The one that was used the last time may not be there any more: then any other.
@@ -131,7 +158,7 @@ const BETWEEN_S = LONGEST_S + 0.2;
 const UNHEARD = "The microphone did not hear it. Turn the loudspeaker up, or hold the headphones to the microphone, then measure again.";
 
 // Play a sound a few times and find it in what the microphone hears. The round trip in seconds; raises
-// `MicrophoneTrouble` when it is not heard.
+// `MicrophoneTrouble` when it is not heard, or the microphone is closed first.
 export async function measureRoundTrip(recorder) {
   const { context } = recorder;
   const played = sweep(context.sampleRate);
@@ -146,6 +173,7 @@ export async function measureRoundTrip(recorder) {
     source.start(Math.round((begins + at * BETWEEN_S) * context.sampleRate) / context.sampleRate);
   }
   const heard = await listening;
+  if (heard === null) throw new MicrophoneTrouble(UNHEARD);
   const length = Math.round(LONGEST_S * context.sampleRate);
   const delays_s = Array.from({ length: SWEEPS }, (_, at) => {
     const begin = Math.round(at * BETWEEN_S * context.sampleRate);
@@ -157,7 +185,7 @@ export async function measureRoundTrip(recorder) {
   return roundTrip_s;
 }
 
-// What the first input brings in these frames of the context.
+// What the first input brings in these frames of the context; null when the microphone is closed before.
 function listen(recorder, begin, frames) {
   const heard = new Float32Array(frames);
   return new Promise((resolve) => {
@@ -165,15 +193,15 @@ function listen(recorder, begin, frames) {
       const skipped = Math.max(0, begin - frame);
       const at = Math.max(0, frame - begin);
       if (skipped < first.length && at < frames) heard.set(first.subarray(skipped, skipped + frames - at), at);
-      if (frame + first.length < begin + frames) return;
-      stop();
+      if (frame + first.length >= begin + frames) end(heard);
     };
-    const stop = () => {
+    const giveUp = () => end(null);
+    const end = (found) => {
       recorder.removeEventListener("block", hear);
-      recorder.removeEventListener("ended", stop);
-      resolve(heard);
+      recorder.removeEventListener("closed", giveUp);
+      resolve(found);
     };
     recorder.addEventListener("block", hear);
-    recorder.addEventListener("ended", stop);
+    recorder.addEventListener("closed", giveUp);
   });
 }

@@ -13,7 +13,17 @@ pytestmark = needs_node
 FOLDER: Final = Path(__file__).parent
 
 
-@pytest.mark.parametrize(("program", "tests"), [("recording.test.mjs", 8), ("keeping.test.mjs", 5)])
+PROGRAMS: Final = [
+    ("recording.test.mjs", 8),
+    ("refused.test.mjs", 7),
+    ("microphone.test.mjs", 22),
+    ("strip.test.mjs", 2),
+    ("keeping.test.mjs", 5),
+]
+"""How many tests each has."""
+
+
+@pytest.mark.parametrize(("program", "tests"), PROGRAMS)
 def test_a_recording_can_always_be_ended_and_is_kept_until_the_studio_has_it(program: str, tests: int) -> None:
     """Whatever is still waited for, and whatever is removed or full meanwhile: each a test in the program."""
     run_tests(FOLDER / program, STATIC_DIR, count=tests)
