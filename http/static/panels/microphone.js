@@ -1,9 +1,11 @@
 // The microphone that is chosen, on the strip: which one, which of its inputs, and how late it is.
 
-import { KnownLatencies } from "../sound/latency.js";
+import { asOfNow, KnownLatencies, WayOut } from "../sound/latency.js";
 import { measureRoundTrip, microphones, Recorder } from "../sound/recorder.js";
 
 const CHOICE = "omnisonic.recorder";
+// How often it is looked whether the way out is another one: about once a second.
+const BLOCKS_A_LOOK = 20;
 
 export class Microphone extends EventTarget {
   #player;
@@ -14,6 +16,9 @@ export class Microphone extends EventTarget {
   #latencies = new KnownLatencies(localStorage);
   // Each opening, and each end of one, replaces the one before, which may still wait for the context.
   #wish = 0;
+  #wayOut = new WayOut();
+  #blocks = 0;
+  #isOther = false;
 
   // Events: `block` and `ended`, as the recorder's.
   constructor(player, strip) {
@@ -60,7 +65,10 @@ export class Microphone extends EventTarget {
     // After a device was lost, there is another context.
     if (this.#recorder?.context !== context) this.#renew(context);
     await this.#recorder.open(this.#choice);
-    if (wish === this.#wish) await this.draw();
+    if (wish !== this.#wish) return;
+    this.#wayOut = new WayOut();
+    this.#wayOut.note(context);
+    await this.draw();
   }
 
   close() {
@@ -82,7 +90,8 @@ export class Microphone extends EventTarget {
   // Errors: `MicrophoneTrouble`.
   async measure() {
     const { device } = this.#recorder;
-    this.#remember(device, { measured_s: await measureRoundTrip(this.#recorder) });
+    const measured_s = await measureRoundTrip(this.#recorder);
+    this.#remember(device, { measured_s, output_s: this.#wayOut.delay_s });
   }
 
   nudge(seconds) {
@@ -93,25 +102,43 @@ export class Microphone extends EventTarget {
     const listed = await microphones();
     if (!this.isOpen) return;
     this.#strip.setDevice(listed, this.#recorder.device, this.#choice);
-    this.#strip.setTiming(this.#timing);
+    this.#drawTiming();
   }
 
+  // `isOther`: the way out is not the one that was measured.
   get #timing() {
     const { context, device } = this.#recorder;
+    const { nudge_s, ...measured } = this.#latencies.get(device.id);
     const estimated_s = context.baseLatency + (context.outputLatency || 0) + device.delay_s;
-    return { estimated_s, ...this.#latencies.get(device.id) };
+    return { estimated_s, nudge_s, ...asOfNow(measured, this.#wayOut.delay_s) };
+  }
+
+  #drawTiming() {
+    const timing = this.#timing;
+    this.#isOther = timing.isOther;
+    this.#strip.setTiming(timing);
   }
 
   #remember({ id }, change) {
     this.#latencies.set(id, change);
-    if (this.isOpen) this.#strip.setTiming(this.#timing);
+    if (this.isOpen) this.#drawTiming();
   }
 
   #renew(context) {
     this.#recorder?.close();
     const recorder = new Recorder(context);
-    recorder.addEventListener("block", ({ detail }) => this.dispatchEvent(new CustomEvent("block", { detail })));
+    recorder.addEventListener("block", ({ detail }) => {
+      this.#look();
+      this.dispatchEvent(new CustomEvent("block", { detail }));
+    });
     recorder.addEventListener("ended", ({ detail }) => this.dispatchEvent(new CustomEvent("ended", { detail })));
     this.#recorder = recorder;
+  }
+
+  // Headphones are changed at any time, and browsers say a little later how late the new ones are.
+  #look() {
+    this.#wayOut.note(this.context);
+    this.#blocks += 1;
+    if (this.#blocks % BLOCKS_A_LOOK === 0 && this.#timing.isOther !== this.#isOther) this.#drawTiming();
   }
 }

@@ -14,6 +14,8 @@ const MEASURING =
   "To measure, hold the headphones to the microphone, or use loudspeakers. You hear five short sweeps.";
 const TOO_LOUD = "Too loud. Turn the input down.";
 const LOOPING = "The loop is on: each pass becomes a take.";
+const OTHER_OUTPUT =
+  "The headphones or loudspeakers are not those that were measured. Measure again, under Microphone and timing.";
 const NUDGE_MS = 500;
 
 export class RecordingStrip {
@@ -103,10 +105,13 @@ export class RecordingStrip {
     inputs.value = device.inputs < 2 ? "first" : input;
   }
 
-  // `measured_s` is null where nobody has measured.
-  setTiming({ measured_s, estimated_s, nudge_s }) {
+  // `measured_s` is null where nobody has measured. `isOther`: the sound goes out another way than when it was measured.
+  setTiming({ measured_s, estimated_s, nudge_s, isOther }) {
     const ms = Math.round(1000 * (measured_s ?? estimated_s));
-    const how = measured_s === null ? "estimated. Measure it once for each microphone." : "measured on this device.";
+    const measured = isOther ? "estimated from what was measured with others. Measure it again." : "measured on this device.";
+    const how = measured_s === null ? "estimated. Measure it once for each microphone." : measured;
+    this.#parts.otherOutput.textContent = isOther ? OTHER_OUTPUT : "";
+    this.#parts.otherOutput.hidden = !isOther;
     this.#parts.timing.textContent = `Your sound arrives ${ms} ms late, ${how} What you record is moved back by that.`;
     this.#parts.nudge.value = String(Math.round(1000 * nudge_s));
   }
@@ -179,6 +184,7 @@ export class RecordingStrip {
         ),
         element("div", { class: "rec-hint" }, part("clip", element("p", { class: "fault rec-clip", role: "status" })), element("p", { class: "quiet" }, HEADPHONES)),
         part("looping", element("p", { class: "quiet", hidden: true }, LOOPING)),
+        part("otherOutput", element("p", { class: "fault", role: "status", hidden: true })),
         element(
           "details", { class: "rec-settings" },
           element("summary", {}, "Microphone and timing"),

@@ -71,7 +71,39 @@ function median(sorted) {
 const KEY = "omnisonic.latency";
 const MOST_DEVICES = 20;
 
-// Round trips by device, in `storage` (as localStorage). `measured_s` is null where nobody has measured.
+// How far the way out differs by itself; and from which difference on it is another device's.
+const STEADY_S = 0.01;
+const OTHER_S = 0.03;
+
+// How late what leaves the graph is heard, as the browser says. It says it of single moments, some of which are far off: so
+// the last ones are noted, and the middle one counts.
+const MOST_MOMENTS = 21;
+
+export class WayOut {
+  #delays_s = [];
+
+  // How it is now in this context. A browser that does not say it, or not yet, is passed over.
+  note({ baseLatency = 0, outputLatency = 0 }) {
+    if (outputLatency > 0) this.#delays_s = [...this.#delays_s, baseLatency + outputLatency].slice(-MOST_MOMENTS);
+  }
+
+  // In seconds. Null where nothing is known.
+  get delay_s() {
+    return this.#delays_s.length === 0 ? null : median(this.#delays_s.toSorted((one, other) => one - other));
+  }
+}
+
+// A round trip that was measured when the way out was `output_s`, now that it is `now_s`: other headphones are that much
+// later or earlier. With `isOther` it should be measured again.
+export function asOfNow({ measured_s, output_s }, now_s) {
+  const isComparable = measured_s !== null && output_s !== null && now_s !== null;
+  const later_s = isComparable ? now_s - output_s : 0;
+  if (Math.abs(later_s) <= STEADY_S) return { measured_s, isOther: false };
+  return { measured_s: Math.max(0, measured_s + later_s), isOther: Math.abs(later_s) > OTHER_S };
+}
+
+// Round trips by device, in `storage` (as localStorage). `measured_s` is null where nobody has measured, and `output_s`, the
+// way out at that time, also where the browser did not say it.
 export class KnownLatencies {
   #storage;
 
@@ -80,8 +112,8 @@ export class KnownLatencies {
   }
 
   get(device) {
-    const { measured_s = null, nudge_s = 0 } = this.#all()[device] ?? {};
-    return { measured_s, nudge_s };
+    const { measured_s = null, output_s = null, nudge_s = 0 } = this.#all()[device] ?? {};
+    return { measured_s, output_s, nudge_s };
   }
 
   set(device, change) {

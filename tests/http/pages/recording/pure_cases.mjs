@@ -136,11 +136,13 @@ cases["what is known of twenty devices is kept"] = () => {
   const known = new KnownLatencies(storage);
   for (let device = 0; device < 25; device += 1) known.set(`d${device}`, { measured_s: device });
   known.set("d24", { nudge_s: 0.01 });
-  assert.deepEqual(known.get("d24"), { measured_s: 24, nudge_s: 0.01 });
-  assert.deepEqual(known.get("d5"), { measured_s: 5, nudge_s: 0 });
-  assert.deepEqual(known.get("d4"), { measured_s: null, nudge_s: 0 });
+  known.set("d23", { measured_s: 23, output_s: 0.2 });
+  assert.deepEqual(known.get("d24"), { measured_s: 24, output_s: null, nudge_s: 0.01 });
+  assert.deepEqual(known.get("d23"), { measured_s: 23, output_s: 0.2, nudge_s: 0 });
+  assert.deepEqual(known.get("d5"), { measured_s: 5, output_s: null, nudge_s: 0 });
+  assert.deepEqual(known.get("d4"), { measured_s: null, output_s: null, nudge_s: 0 });
   kept.set("omnisonic.latency", "no JSON");
-  assert.deepEqual(known.get("d5"), { measured_s: null, nudge_s: 0 });
+  assert.deepEqual(known.get("d5"), { measured_s: null, output_s: null, nudge_s: 0 });
 };
 
 // Samples that say which frame of the context they are.

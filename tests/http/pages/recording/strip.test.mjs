@@ -70,3 +70,18 @@ test("what goes wrong besides is told beside it, and no longer than that", () =>
   strip.failToo("It is gone.");
   assert.deepEqual([fault.textContent, fault.hidden], ["It is gone.", false]);
 });
+
+test("who has other headphones than those that were measured is told, as long as that is so", () => {
+  const { strip, find } = made();
+  const told = (timing) => {
+    strip.setTiming({ measured_s: 0.21, estimated_s: 0.2, nudge_s: 0, ...timing });
+    return find(({ textContent, hidden }) => /^The headphones or loudspeakers are not those/.test(textContent) && !hidden) !== undefined;
+  };
+  const shows = (words) => find(({ textContent }) => textContent.startsWith(`Your sound arrives ${words}`)) !== undefined;
+  assert.equal(told({ isOther: true }), true);
+  assert.ok(shows("210 ms late, estimated from what was measured with others. Measure it again."));
+  assert.equal(told({ isOther: false }), false);
+  assert.ok(shows("210 ms late, measured on this device."));
+  assert.equal(told({ measured_s: null, isOther: false }), false);
+  assert.ok(shows("200 ms late, estimated. Measure it once for each microphone."));
+});

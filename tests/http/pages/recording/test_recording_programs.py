@@ -17,7 +17,8 @@ PROGRAMS: Final = [
     ("recording.test.mjs", 8),
     ("refused.test.mjs", 7),
     ("microphone.test.mjs", 22),
-    ("strip.test.mjs", 2),
+    ("headphones.test.mjs", 6),
+    ("strip.test.mjs", 3),
     ("keeping.test.mjs", 5),
 ]
 """How many tests each has."""
