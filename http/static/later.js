@@ -207,7 +207,7 @@ export class LatePlayer extends EventTarget {
       this.dispatchEvent(new CustomEvent("problem", { detail: { uploadId: null, words: NO_SOUND } }));
       return null;
     }
-    for (const type of ["state", "problem"]) {
+    for (const type of ["state", "begins", "problem"]) {
       player.addEventListener(type, ({ detail }) => this.dispatchEvent(new CustomEvent(type, { detail })));
     }
     player.masterGainDb = this.#volumeDb;

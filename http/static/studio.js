@@ -364,7 +364,7 @@ async function quit() {
 
 // The song is silent here; the room plays on.
 function hush() {
-  if (!conductor.isPlaying) return;
+  if (!conductor.isPlaying && !conductor.isCountingIn) return;
   conductor.listenAlone();
   conductor.stop();
 }

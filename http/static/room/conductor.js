@@ -2,15 +2,16 @@
 // transport; of what plays alone, one of the same shape on the page's own clock.
 //
 // What somebody presses is shown at once; it is heard as the room says it, so that all begin at the same moment. Only
-// stopping does not wait. Without a connection one plays alone, and falls in again when the room is back.
+// stopping does not wait. Without a connection one plays alone, and falls in again when the room is back. Alone, the player
+// begins as soon as it can, and says when that is: a moment that is chosen here may be too soon for it.
 //
-// The player is `sound/player.js`, or anything with its `start`, `stop`, `prepare`, `setLoop`, `setClick`, `position_s`.
+// The player is `sound/player.js`, or anything with its `start`, `stop`, `prepare`, `setLoop`, `setClick`, `position_s`
+// and events.
 // Events: `change`, for all but the moving position; `problem` with `detail.words`.
 
-import { barInWords, beatAt, beatsOf, changed, isShown, memberOf, onClock, placeOf, placesIn, Playout, retuned, secondsOf, showPlace, STANDING } from "./transport.js";
+import { barInWords, beatAt, beatsOf, changed, CountIn, isShown, memberOf, onClock, placeOf, placesIn, Playout, retuned, secondsOf, showPlace, SOON, STANDING } from "./transport.js";
 
-// How far ahead somebody who listens alone starts; the room has a lead of its own.
-const LEAD_MS = 60;
+// How far ahead the room starts.
 const ROOM_LEAD_MS = 150;
 // The server's clock is known better from heartbeat to heartbeat; what plays is corrected when it is off by more.
 const DRIFT_MS = 5;
@@ -39,8 +40,7 @@ export class Conductor extends EventTarget {
   #applied = null;
   #following = null;
   #isClickOn = false;
-  #countInBars = 0;
-  #counting = 0;
+  #countIn = new CountIn(() => this.#countedIn());
   #isRecording = false;
   // Alone for a take only.
   #returns = false;
@@ -54,6 +54,7 @@ export class Conductor extends EventTarget {
     this.#memberId = memberId;
     this.#mine = { ...STANDING, tempoBpm: song.tempoBpm, beatsPerBar: song.beatsPerBar };
     player.addEventListener("state", () => this.#playerChanged());
+    player.addEventListener("begins", ({ detail }) => this.#begun(detail.at_ms));
     setInterval(() => this.#watch(), WATCH_EVERY_MS).unref?.();
   }
 
@@ -94,7 +95,7 @@ export class Conductor extends EventTarget {
   }
 
   get isCountingIn() {
-    return this.#counting !== 0;
+    return this.#countIn.isOn;
   }
 
   get loop() {
@@ -150,7 +151,7 @@ export class Conductor extends EventTarget {
     const { beat, seconds } = this.position();
     const isAtTheEnd = this.#song.lengthSeconds > 0 && seconds >= this.#song.lengthSeconds - AT_THE_END_S;
     const atBeat = isAtTheEnd && !this.loop && !countInBars && !this.#isRecording ? 0 : Math.max(0, beat);
-    if (countInBars) this.#countIn(countInBars, atBeat);
+    if (countInBars) this.#beginCountIn(countInBars, atBeat);
     else this.#change({ playing: true, atBeat });
   }
 
@@ -168,7 +169,9 @@ export class Conductor extends EventTarget {
   }
 
   locate(beat) {
-    if (this.#mayMove()) this.#change({ atBeat: Math.max(0, beat) });
+    if (!this.#mayMove()) return;
+    this.#dropCountIn();
+    this.#change({ atBeat: Math.max(0, beat) });
   }
 
   // Null: no loop.
@@ -229,7 +232,7 @@ export class Conductor extends EventTarget {
   connected(room) {
     this.#room = room;
     this.#expected = null;
-    if (this.#isRecording && this.#wantsTogether && this.#mine.playing) {
+    if (this.#isRecording && this.#wantsTogether && (this.#mine.playing || this.isCountingIn)) {
       this.#wantsTogether = false;
       this.#returns = true;
     }
@@ -252,7 +255,7 @@ export class Conductor extends EventTarget {
     if (this.#wantsTogether) this.#takeAlong();
     this.#expected = null;
     this.#room = null;
-    if (isUnanswered) this.#apply();
+    if (isUnanswered || this.isCountingIn) this.#apply();
     this.#tell();
   }
 
@@ -306,7 +309,7 @@ export class Conductor extends EventTarget {
       this.#ask(() => this.#send(wanted));
     } else {
       this.#following = null;
-      this.#mine = changed(this.#mine, wanted, performance.now(), LEAD_MS);
+      this.#mine = changed(this.#mine, wanted, performance.now(), SOON);
       this.#apply();
       this.#showPlace();
     }
@@ -330,16 +333,21 @@ export class Conductor extends EventTarget {
     }
   }
 
-  // Have the player do what the transport says.
+  // Have the player do what the transport says. A count-in goes on as long as the transport stands where it leads up to.
   #apply(how) {
-    this.#drawClick();
     this.#applied = this.isTogether ? this.#room.transport : null;
-    this.#playout.follow(this.#applied ?? this.#mine, this.#ahead_ms, how);
+    const transport = this.#applied ?? this.#mine;
+    if (!this.#countIn.isBefore(transport)) this.#countIn.drop();
+    this.#drawClick();
+    if (this.isCountingIn) {
+      this.#playout.loopAs(transport);
+      this.#countIn.endEarly(this.#early_ms);
+    } else this.#playout.follow(transport, this.#ahead_ms, how);
   }
 
   #drawClick() {
     const { tempoBpm, beatsPerBar } = this.#transport;
-    this.#playout.setClick({ isOn: this.isClickOn, tempoBpm, beatsPerBar, countInBars: this.#countInBars });
+    this.#playout.setClick({ isOn: this.isClickOn, tempoBpm, beatsPerBar, countInBars: this.#countIn.bars });
   }
 
   // From now on alone, where the room is.
@@ -357,6 +365,18 @@ export class Conductor extends EventTarget {
     if (Math.abs(drift_ms) > DRIFT_MS + (this.uncertaintyMs ?? 0)) this.#apply();
   }
 
+  // What was to begin soon begins then.
+  #begun(at_ms) {
+    this.#playout.begun(at_ms);
+    if (this.isCountingIn) {
+      this.#countIn.endEarly(this.#early_ms, at_ms);
+    } else if (this.#mine.anchorTime === SOON) {
+      this.#mine = { ...this.#mine, anchorTime: at_ms };
+      this.#showPlace();
+    }
+    this.#tell();
+  }
+
   #playerChanged() {
     this.#tell();
     if (!this.#isOver) return;
@@ -366,41 +386,49 @@ export class Conductor extends EventTarget {
   }
 
   get #isOver() {
-    return this.#player.state === "ended" && this.isPlaying && !this.#isRecording && !this.isClickOn;
+    // What still sounds after a seek is not what plays.
+    const isThere = this.isPlaying && this.#transport.anchorTime !== SOON;
+    return this.#player.state === "ended" && isThere && !this.#isRecording && !this.isClickOn;
   }
 
-  // The count-in is heard here alone; the room starts when it is over.
-  #countIn(bars, atBeat) {
-    const at_ms = performance.now() + LEAD_MS + (bars * this.beatsPerBar * 60_000) / this.tempoBpm;
-    const early_ms = this.isTogether ? ROOM_LEAD_MS + (this.uncertaintyMs ?? 0) : 0;
+  // The room starts when it is over.
+  #beginCountIn(bars, atBeat) {
+    const position_s = secondsOf(atBeat, this.tempoBpm);
     this.#playout.halt();
-    this.#countInBars = bars;
+    this.#countIn.begin(bars, position_s);
     this.#drawClick();
-    this.#playout.begin(secondsOf(atBeat, this.tempoBpm), at_ms);
-    this.#counting = setTimeout(() => this.#countedIn(atBeat, at_ms), at_ms - early_ms - performance.now());
+    this.#playout.begin(this.#transport, position_s);
     this.#tell();
   }
 
-  #countedIn(atBeat, at_ms) {
-    this.#counting = this.#countInBars = 0;
+  // How long before the place begins the transport is to start.
+  get #early_ms() {
+    return this.isTogether ? ROOM_LEAD_MS + (this.uncertaintyMs ?? 0) : 0;
+  }
+
+  #countedIn() {
+    const { position_s, at_ms } = this.#countIn.drop();
+    const atBeat = beatsOf(position_s, this.tempoBpm);
     if (this.isTogether) {
       this.#change({ playing: true, atBeat });
       return;
     }
     this.#mine = { ...this.#mine, playing: true, anchorBeat: atBeat, anchorTime: at_ms };
-    this.#drawClick();
+    // It plays already.
+    this.#apply();
     this.#showPlace();
     this.#tell();
   }
 
+  // It is heard no more, though the room has not answered yet.
   #dropCountIn() {
-    clearTimeout(this.#counting);
-    this.#counting = this.#countInBars = 0;
+    if (this.#countIn.drop()) this.#playout.halt();
   }
 
   // The others see where whoever listens alone is.
   #showPlace() {
-    if (this.#room && !this.#wantsTogether) showPlace(this.#room, this.#memberId, this.#mine);
+    const isKnown = this.#mine.anchorTime !== SOON;
+    if (isKnown && this.#room && !this.#wantsTogether) showPlace(this.#room, this.#memberId, this.#mine);
   }
 
   // Be where whoever is followed is.

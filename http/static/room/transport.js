@@ -7,8 +7,10 @@ import { colourClass } from "./roster.js";
 // The transport as arithmetic: what plays where and when, on some clock in milliseconds. Pure.
 //
 // A transport is `{ playing, tempoBpm, beatsPerBar, anchorBeat, anchorTime, loop }`, as the room has it (SPEC 5.2): at
-// `anchorTime` it is at `anchorBeat`. The page has one of the same shape when somebody listens alone.
+// `anchorTime` it is at `anchorBeat`. The page has one of the same shape when somebody listens alone. There `anchorTime` is
+// `SOON` until the player has said when it begins.
 
+export const SOON = Infinity;
 const MINUTE_MS = 60_000;
 // Beats that are computed are off by a little: 16.999999 is the beginning of a bar.
 const FUZZ_BEATS = 1e-6;
@@ -110,7 +112,7 @@ const SAME_MS = 2;
 
 export class Playout {
   #player;
-  // What the player was told last: `{ position_s, at_ms, loop }`; null when it stands.
+  // What the player was told last: `{ position_s, at_ms, loop }`, where `at_ms` may be `SOON`; null when it stands.
   #told = null;
   #loop = "null";
   #click = "";
@@ -119,9 +121,9 @@ export class Playout {
     this.#player = player;
   }
 
-  // What is heard now, in seconds of the song; null when it stands.
+  // What is heard now, in seconds of the song; null when it stands, or begins soon.
   get position_s() {
-    return this.#told && this.#player.position_s;
+    return this.#told && this.#told.at_ms !== SOON ? this.#player.position_s : null;
   }
 
   // Do what the transport says. `atBarLine`: what sounds meanwhile goes on up to the transport's next bar line.
@@ -139,9 +141,21 @@ export class Playout {
     this.#start({ position_s: secondsOf(begin.beat, tempoBpm), at_ms: begin.time_ms - ahead_ms, loop: this.#loop });
   }
 
-  // Begin there and then, whatever any transport says: for a count-in.
-  begin(position_s, at_ms) {
-    this.#start({ position_s, at_ms, loop: this.#loop });
+  // Begin there soon, though the transport stands: for a count-in.
+  begin(transport, position_s) {
+    this.#setLoop(transport);
+    this.#start({ position_s, at_ms: SOON, loop: this.#loop });
+  }
+
+  // The player has said when it begins.
+  begun(at_ms) {
+    if (this.#told?.at_ms === SOON) this.#told = { ...this.#told, at_ms };
+  }
+
+  // Of the transport, only the loop is another.
+  loopAs(transport) {
+    this.#setLoop(transport);
+    if (this.#told) this.#told = { ...this.#told, loop: this.#loop };
   }
 
   halt() {
@@ -165,12 +179,14 @@ export class Playout {
   #start(next) {
     if (this.#told?.loop === next.loop && Math.abs(this.#apart_ms(next)) < SAME_MS) return;
     this.#told = next;
-    this.#player.start({ position_s: next.position_s, atPerformance_ms: next.at_ms });
+    this.#player.start({ position_s: next.position_s, atPerformance_ms: next.at_ms === SOON ? null : next.at_ms });
   }
 
   // In a loop a whole round is no difference.
   #apart_ms({ position_s, at_ms }) {
-    const apart_ms = at_ms - this.#told.at_ms - (position_s - this.#told.position_s) * 1000;
+    const later_ms = at_ms === this.#told.at_ms ? 0 : at_ms - this.#told.at_ms;
+    const apart_ms = later_ms - (position_s - this.#told.position_s) * 1000;
+    if (!Number.isFinite(apart_ms)) return apart_ms;
     const loop = JSON.parse(this.#told.loop);
     if (loop === null) return apart_ms;
     const round_ms = (loop.end_s - loop.begin_s) * 1000;
@@ -183,6 +199,57 @@ export class Playout {
     if (key === this.#loop) return;
     this.#loop = key;
     this.#player.setLoop(bounds);
+  }
+}
+
+// --- the count-in ----------------------------------------------------------------------------------------------------
+//
+// The bars before a place are heard here alone, while the transport stands there. The player counts them, and goes on with
+// the song by itself. Whoever moves the song meanwhile ends the count-in.
+
+export class CountIn {
+  // Null: there is none. `{ bars, position_s, at_ms }`: the place begins at `at_ms`, which may be `SOON`.
+  #present = null;
+  #over;
+  #timer = 0;
+
+  // `over()` is told when the transport is to start.
+  constructor(over) {
+    this.#over = over;
+  }
+
+  get isOn() {
+    return this.#present !== null;
+  }
+
+  get bars() {
+    return this.#present?.bars ?? 0;
+  }
+
+  begin(bars, position_s) {
+    this.drop();
+    this.#present = { bars, position_s, at_ms: SOON };
+  }
+
+  // The transport is to start so much earlier than the place begins, which is at `at_ms`, once that is known.
+  endEarly(early_ms, at_ms = this.#present.at_ms) {
+    this.#present.at_ms = at_ms;
+    clearTimeout(this.#timer);
+    if (at_ms !== SOON) this.#timer = setTimeout(this.#over, Math.max(0, at_ms - early_ms - performance.now()));
+  }
+
+  // There is none any more. Returns what it was, or null.
+  drop() {
+    const dropped = this.#present;
+    clearTimeout(this.#timer);
+    this.#present = null;
+    return dropped;
+  }
+
+  // Whether it leads up to the place where this transport stands.
+  isBefore({ playing, anchorBeat, tempoBpm }) {
+    if (playing || !this.isOn) return false;
+    return Math.abs(secondsOf(anchorBeat, tempoBpm) - this.#present.position_s) * 1000 < SAME_MS;
   }
 }
 

@@ -102,9 +102,9 @@ export class Output {
     return this.clock.contextTimeAt(performance_ms) * RATE_HZ - this.mixer.delayFrames;
   }
 
-  // How long what is played into the mixer now takes to be heard.
-  get latency_ms() {
-    return Math.max(0, ((this.nowFrame - this.frameAt(performance.now())) / RATE_HZ) * 1000);
+  // How long what is scheduled now, for as soon as can be, takes to be heard.
+  get lead_ms() {
+    return Math.max(0, ((this.soonestFrame - this.frameAt(performance.now())) / RATE_HZ) * 1000);
   }
 
   async close() {

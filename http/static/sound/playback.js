@@ -1,4 +1,5 @@
-// One run of the song on a mixer: a voice for each track, and the click. It ends for good with `stop`.
+// One run of the song on a mixer: a voice for each track, and the click. It ends for good with `stop`, which may be called
+// again for an earlier end.
 //
 // Its owner calls `advance` now and then, and whenever a segment has come. All times are exact to the frame, so that the
 // seam between two segments cannot be heard. A beginning in the middle of the sound, and an end there, take five
@@ -77,11 +78,14 @@ export class Playback {
     return waitsFrom !== null && waitsFrom < beforeFrame;
   }
 
+  // Whether nothing sounds, and nothing is scheduled.
+  get isSilent() {
+    return [...this.#voices.values()].every(({ voice }) => voice.isSilent) && (this.#metronome?.isSilent ?? true);
+  }
+
   stop(atFrame) {
     for (const { voice } of this.#voices.values()) voice.stop(atFrame);
-    this.#voices.clear();
     this.#metronome?.stop(atFrame);
-    this.#metronome = null;
   }
 }
 
@@ -108,6 +112,10 @@ class Voice {
     this.#segments = segments;
     this.#uploadId = uploadId;
     this.#nextFrame = Math.max(fromFrame, run.atFrame);
+  }
+
+  get isSilent() {
+    return this.#playing.size === 0;
   }
 
   // The frame of the context from which a segment is missing; null when nothing is.
@@ -141,7 +149,7 @@ class Voice {
     }
   }
 
-  // Be silent from this frame on. For good.
+  // Be silent from this frame on. For good; the next time, it is an earlier one.
   stop(atFrame) {
     this.#gate.shut(atFrame);
     // Also those that have not begun: a source that is scheduled and never ends is kept, with its buffer.
@@ -199,6 +207,10 @@ class Metronome {
     if (click.countInBars) {
       for (const beat of countInOf(click, run.atFrame)) if (beat.atFrame >= fromFrame) this.#play(beat);
     }
+  }
+
+  get isSilent() {
+    return this.#playing.size === 0;
   }
 
   schedule(toFrame, earliestFrame) {

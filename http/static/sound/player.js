@@ -4,19 +4,23 @@
 // is heard when; from then on the player keeps to that. It schedules twelve seconds ahead, so that a page in the
 // background, whose timers are slow, goes on. A stem that comes late falls in where the others are.
 //
-// Events: `state`, and `problem` with `detail` `{ uploadId, words, code }`; no words: it is over. No upload: all stops.
+// Events: `state`; `begins` with `detail` `{ at_ms }`; and `problem` with `{ uploadId, words, code }`; no words: it is over.
+// No upload: all stops.
 
 import { Timekeeper } from "./clock.js";
+import { Heard } from "./heard.js";
 import { SILENCE_DB } from "./mixer.js";
 import { makeContext, Output } from "./output.js";
 import { Playback } from "./playback.js";
+import { Runs } from "./runs.js";
 import { countInFrames, framesOf, RATE_HZ, Run, secondsOf } from "./schedule.js";
 import { SegmentStore } from "./segments.js";
 import { Target, Tracks } from "./tracks.js";
 
 const TICK_MS = 250;
 const AHEAD_FRAMES = 12 * RATE_HZ;
-const LEAD_MS = 80;
+// What is scheduled for later than that is never late.
+const SLACK_MS = 60;
 const RESUME_MS = 300;
 const SIGNED_OUT = "You are signed out.";
 const SILENT = { peak: SILENCE_DB, hold: SILENCE_DB };
@@ -32,8 +36,11 @@ export class Player extends EventTarget {
   #state = "stopped";
   // Each start and stop replaces the one before, which may still wait for something.
   #wish = 0;
-  // Both, or neither.
-  #playback = null;
+  // The start that still waits for something, as it was given.
+  #waiting = null;
+  // One plays, and is kept to its time, or nothing is.
+  #runs = new Runs();
+  #heard;
   #timekeeper = null;
   #target;
   #timer = 0;
@@ -54,6 +61,7 @@ export class Player extends EventTarget {
     this.#store = new SegmentStore(told, sources);
     this.#tracks = new Tracks(this.#store);
     this.#target = new Target(this.#tracks);
+    this.#heard = new Heard(this.#output, this.#runs, this.#tracks);
   }
 
   // `{ id, uploadId, gainDb, pan, muted, isHeard, offsetSeconds, trimStartSeconds, ..., segments }` each.
@@ -73,7 +81,7 @@ export class Player extends EventTarget {
 
   setClick(click) {
     this.#click = { ...NO_CLICK, ...click };
-    this.#playback?.setClick(this.#click, this.#output.soonestFrame);
+    if (this.#output.context !== null) this.#runs.setClick(this.#click, this.#output.soonestFrame);
     this.#advance();
   }
 
@@ -92,31 +100,37 @@ export class Player extends EventTarget {
     this.#want();
   }
 
-  // `position_s` is heard at that moment of `performance.now()`. Without one: as soon as its sound is there, after the
-  // clicks of the count-in, if any. Call it in the handler of a press, or `openContext` in the next one.
+  // `position_s` is heard at that moment of `performance.now()`, or what comes after it, when that is too soon. Without a
+  // moment: as soon as its sound is there, after the clicks of the count-in, if any; the event `begins` says when that is.
+  // Call it in the handler of a press, or `openContext` in the next one.
   async start({ position_s, atPerformance_ms = null }) {
     this.#wish += 1;
     const wish = this.#wish;
+    const isSoon = atPerformance_ms === null;
+    this.#waiting = { position_s, atPerformance_ms };
     this.prepare(position_s);
+    // What was heard before is not to go on for so long.
+    if (isSoon && !this.#target.isLoaded) this.#silence();
     if (this.#playback === null) this.#setState("starting");
     await this.#untilRunning(() => wish === this.#wish);
     if (wish !== this.#wish) return;
     this.#output.mixer.volumeDb = this.#volumeDb;
     this.#tracks.mixInto(this.#output.mixer);
-    await Promise.all([this.#output.settle(), atPerformance_ms === null && this.#target.untilLoaded()]);
+    await Promise.all([this.#output.settle(), isSoon && this.#target.untilLoaded()]);
     if (wish !== this.#wish) return;
-    const lead_ms = LEAD_MS + this.#output.latency_ms + secondsOf(countInFrames(this.#click)) * 1000;
-    this.#begin(framesOf(position_s), atPerformance_ms ?? performance.now() + lead_ms);
+    this.#waiting = null;
+    const lead_ms = SLACK_MS + this.#output.lead_ms + secondsOf(countInFrames(this.#click)) * 1000;
+    const at_ms = atPerformance_ms ?? performance.now() + lead_ms;
+    this.#begin(framesOf(position_s), at_ms);
+    if (isSoon) this.#tell("begins", { at_ms });
   }
 
   stop() {
     this.#wish += 1;
+    this.#waiting = null;
     const position_s = this.position_s;
     if (position_s !== null) this.#target.set(framesOf(Math.max(0, position_s)), this.#loop);
-    clearInterval(this.#timer);
-    clearTimeout(this.#begins);
-    this.#playback?.stop(this.#output.soonestFrame);
-    this.#playback = this.#timekeeper = null;
+    this.#silence();
     this.#setState("stopped");
     this.#want();
   }
@@ -139,18 +153,13 @@ export class Player extends EventTarget {
     return this.#state;
   }
 
-  // The place that is heard now; before a start, where it will be, and in a count-in, less. Null when it stands.
+  // The place that is heard now, and others, as in `Heard`.
   get position_s() {
-    if (this.#playback === null || this.#output.context === null) return null;
-    const { run } = this.#playback;
-    const firstFrame = run.atFrame - countInFrames(this.#click);
-    return secondsOf(run.positionAt(Math.max(this.#output.frameAt(performance.now()), firstFrame)));
+    return this.#heard.position_s(countInFrames(this.#click));
   }
 
-  // The place that leaves the context at a moment of its own time, before the device's latency; null when it stands.
   positionAt(contextTime_s) {
-    if (this.#playback === null || this.#output.context === null) return null;
-    return secondsOf(this.#playback.run.positionAt(contextTime_s * RATE_HZ - this.#output.mixer.delayFrames));
+    return this.#heard.positionAt(contextTime_s);
   }
 
   // How far the sound is from where it should be, positive when it is ahead; null when it stands.
@@ -158,12 +167,8 @@ export class Player extends EventTarget {
     return this.#output.isRunning ? (this.#timekeeper?.error_ms ?? null) : null;
   }
 
-  // Tracks that should be heard now, and whose sound is not there yet.
   get lateTrackIds() {
-    if (this.#playback === null || this.#output.context === null) return [];
-    const { nowFrame } = this.#output;
-    const due = this.#tracks.dueAt(this.#playback.run.positionAt(nowFrame));
-    return due.filter((id) => this.#playback.isLate(id, nowFrame));
+    return this.#heard.lateTrackIds;
   }
 
   // `{ peak, hold }` in dBFS, as it is heard.
@@ -181,6 +186,17 @@ export class Player extends EventTarget {
     return this.#store.bytes;
   }
 
+  get #playback() {
+    return this.#runs.playback;
+  }
+
+  #silence() {
+    clearInterval(this.#timer);
+    clearTimeout(this.#begins);
+    if (this.#output.context !== null) this.#runs.stop(this.#output.soonestFrame);
+    this.#timekeeper = null;
+  }
+
   async #untilRunning(isWished) {
     let isRunning = await this.#output.resume(RESUME_MS);
     while (!isRunning && isWished()) {
@@ -191,7 +207,7 @@ export class Player extends EventTarget {
   }
 
   #begin(positionFrame, at_ms) {
-    if (this.#playback === null) this.#output.mixer.centre();
+    if (this.#timekeeper === null) this.#output.mixer.centre();
     this.#output.clock.sample();
     this.#timekeeper = new Timekeeper(this.#output, { positionFrame, at_ms });
     this.#target.clear();
@@ -202,15 +218,22 @@ export class Player extends EventTarget {
     this.#begins = setTimeout(() => this.#drawState(), Math.max(0, at_ms - performance.now()) + 1);
   }
 
+  // What is heard is far from where it should be.
+  #beginAgain() {
+    const { positionFrame, at_ms } = this.#timekeeper.anchor;
+    this.#runs.stop(this.#output.soonestFrame);
+    this.#begin(positionFrame, at_ms);
+  }
+
   // Play from the anchor on; what played before stops at `atFrame`.
   #run(atFrame) {
-    this.#playback?.stop(atFrame);
     const { positionFrame, atFrame: anchorFrame } = this.#timekeeper.anchor;
     const run = new Run({ atFrame: anchorFrame, positionFrame, loop: this.#loop });
     const { context, mixer, soonestFrame } = this.#output;
-    this.#playback = new Playback(context, mixer, { run, segments: this.#store });
-    this.#playback.setTracks(this.#tracks.players(), soonestFrame);
-    this.#playback.setClick(this.#click, soonestFrame);
+    const playback = new Playback(context, mixer, { run, segments: this.#store });
+    playback.setTracks(this.#tracks.players(), soonestFrame);
+    playback.setClick(this.#click, soonestFrame);
+    this.#runs.replace(playback, atFrame, soonestFrame);
     this.#want();
     this.#advance();
   }
@@ -220,8 +243,7 @@ export class Player extends EventTarget {
     if (isRunning) {
       clock.sample();
       for (const id of mixer.trackIds) if (!this.#tracks.has(id)) mixer.drop(id);
-      const { positionFrame, at_ms } = this.#timekeeper.anchor;
-      if (!this.#timekeeper.keep()) this.#begin(positionFrame, at_ms);
+      if (!this.#timekeeper.keep()) this.#beginAgain();
       this.#want();
       this.#advance();
     }
@@ -255,36 +277,24 @@ export class Player extends EventTarget {
 
   async #outputChanged() {
     this.#drawState();
-    if (this.#timekeeper === null) return;
-    const wish = this.#wish;
-    const { positionFrame, at_ms } = this.#timekeeper.anchor;
+    const anchor = this.#timekeeper?.anchor;
     // A device that is gone takes its context along.
     if (this.#output.context === null) {
-      this.#playback = this.#timekeeper = null;
+      this.#silence();
+      this.#runs.forget();
       this.#store.releaseAll();
-      clearInterval(this.#timer);
-      await this.start({ position_s: secondsOf(positionFrame), atPerformance_ms: at_ms });
+      const again = this.#waiting ?? (anchor && { position_s: secondsOf(anchor.positionFrame), atPerformance_ms: anchor.at_ms });
+      if (again) await this.start(again);
       return;
     }
-    if (!this.#output.isRunning) return;
+    if (!anchor || !this.#output.isRunning) return;
+    const wish = this.#wish;
     await this.#output.settle();
-    if (wish === this.#wish && this.#output.isRunning && this.#timekeeper.isOff) this.#begin(positionFrame, at_ms);
+    if (wish === this.#wish && this.#output.isRunning && this.#timekeeper?.isOff) this.#beginAgain();
   }
 
   #drawState() {
-    if (this.#playback !== null) this.#setState(this.#stateNow());
-  }
-
-  #stateNow() {
-    if (this.#output.state === "interrupted") return "interrupted";
-    if (!this.#output.isRunning) return "blocked";
-    const { run } = this.#playback;
-    const atFrame = this.#output.frameAt(performance.now());
-    if (atFrame < run.atFrame - countInFrames(this.#click)) return "starting";
-    const due = this.#tracks.dueAt(run.positionAt(this.#output.nowFrame));
-    if (due.length > 0 && this.lateTrackIds.length === due.length) return "waiting";
-    const { endFrame } = this.#tracks;
-    return endFrame !== null && !run.isLooping && run.positionAt(atFrame) >= endFrame ? "ended" : "playing";
+    if (this.#playback !== null) this.#setState(this.#heard.state(countInFrames(this.#click)));
   }
 
   #setState(state) {

@@ -81,6 +81,11 @@ export class SegmentStore {
     return this.#files.get(uploadId)?.isOver ?? true;
   }
 
+  // Whether asking for it has failed, as when it is not made yet: it is asked for again, nobody knows for how long.
+  isPutOff(uploadId) {
+    return (this.#files.get(uploadId)?.waitsUntil_ms ?? 0) > 0;
+  }
+
   // A decoded segment; undefined while it is not there, null when it never will be.
   buffer(uploadId, segment) {
     const file = this.#files.get(uploadId);

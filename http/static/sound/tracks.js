@@ -64,12 +64,13 @@ export class Tracks {
     return segmentsFor(this.players(), stretches, UNHEARD_AFTER_FRAMES);
   }
 
-  // Whether all that is heard in these stretches is there, as far as it will ever be.
+  // Whether all that is heard in these stretches is there, as far as it will ever be, or cannot be had for now.
   isLoaded(stretches) {
     const heard = this.players().filter((player) => player.isHeard);
     const needed = segmentsFor(heard, stretches, 0);
-    const isThere = ({ uploadId, segment }) => this.#store.buffer(uploadId, segment) !== undefined;
-    return this.#tracks.filter(isHeard).every((track) => this.#isKnown(track)) && needed.every(isThere);
+    const isThere = ({ uploadId, segment }) => this.#store.isPutOff(uploadId) || this.#store.buffer(uploadId, segment) !== undefined;
+    const isKnown = (track) => this.#store.isPutOff(track.uploadId) || this.#isKnown(track);
+    return this.#tracks.filter(isHeard).every(isKnown) && needed.every(isThere);
   }
 
   #isKnown({ uploadId }) {
@@ -100,13 +101,17 @@ export class Target {
     this.#stretches = [];
   }
 
+  get isLoaded() {
+    return this.#tracks.isLoaded(this.#stretches);
+  }
+
   // Something has come.
   arrived() {
-    if (this.#tracks.isLoaded(this.#stretches)) this.#loaded();
+    if (this.isLoaded) this.#loaded();
   }
 
   async untilLoaded() {
-    if (this.#tracks.isLoaded(this.#stretches)) return;
+    if (this.isLoaded) return;
     await new Promise((resolve) => {
       this.#loaded = resolve;
       setTimeout(resolve, WAIT_MS);

@@ -18,27 +18,49 @@ performance.now = () => now;
 mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
 
 function pass(ms) {
-  now += ms;
-  mock.timers.tick(ms);
+  for (let passed = 0; passed < ms; passed += 1) {
+    now += 1;
+    mock.timers.tick(1);
+  }
 }
 
 const ROOM_LEAD = 150;
+// How long a player needs for its sound, and what it plays then to be heard.
+const READY = 40;
+const LATENCY = 130;
+const SOON = READY + LATENCY;
 
-// As `sound/player.js`, but it only writes down what it is told.
+// As `sound/player.js`, but nothing sounds: it writes down what it is told, and what would be heard. It needs time: what is
+// to begin too soon is missed, unless it says itself when it begins.
 class Player extends EventTarget {
   told = [];
   state = "stopped";
-  #start = null;
+  click = { countInBars: 0 };
+  // What is heard: `{ position_s, at_ms }`; and how much of the beginnings was not.
+  plays = null;
+  missed_ms = 0;
+  #getsReady = 0;
 
   prepare() {}
 
-  start(start) {
-    this.told.push(["start", start.position_s, start.atPerformance_ms]);
-    this.#start = start;
+  start({ position_s, atPerformance_ms }) {
+    this.told.push(["start", position_s, atPerformance_ms]);
+    clearTimeout(this.#getsReady);
+    this.#getsReady = setTimeout(() => this.#begin(position_s, atPerformance_ms), READY);
+  }
+
+  #begin(position_s, atPerformance_ms) {
+    const { countInBars, beatsPerBar, tempoBpm } = this.click;
+    const counted_ms = countInBars ? (countInBars * beatsPerBar * 60_000) / tempoBpm : 0;
+    const at_ms = atPerformance_ms ?? now + LATENCY + counted_ms;
+    this.missed_ms = Math.max(0, now + LATENCY - (at_ms - counted_ms));
+    this.plays = { position_s, at_ms };
+    if (atPerformance_ms === null) this.dispatchEvent(new CustomEvent("begins", { detail: { at_ms } }));
   }
 
   stop() {
-    this.#start = null;
+    clearTimeout(this.#getsReady);
+    this.plays = null;
     this.told.push(["stop"]);
   }
 
@@ -60,7 +82,7 @@ class Player extends EventTarget {
   }
 
   get position_s() {
-    return this.#start && this.#start.position_s + Math.max(0, now - this.#start.atPerformance_ms) / 1000;
+    return this.plays && this.plays.position_s + Math.max(0, now - this.plays.at_ms) / 1000;
   }
 }
 
@@ -80,6 +102,8 @@ class Room {
   clockUncertaintyMs = 2;
   conductors = [];
   refusal = null;
+  // Resolves when it answers; it does so at once.
+  answers = null;
 
   serverTimeAt(at = now) {
     return at + AHEAD;
@@ -91,6 +115,7 @@ class Room {
 
   async #set(wanted, by = "ada") {
     if (this.refusal) throw this.refusal;
+    if (this.answers !== null) await this.answers;
     this.transport = { ...changed(this.transport, wanted, this.serverTimeAt(), ROOM_LEAD), by };
     for (const each of this.conductors) each.heard({ type: "transport.state", payload: this.transport });
   }
@@ -174,7 +199,7 @@ test("another tempo of the session jumps nowhere for who listens alone", () => {
   const { conductor, player } = stage();
   conductor.locate(8);
   conductor.play();
-  pass(1_060);
+  pass(SOON + 1_000);
   const told = player.told.length;
   conductor.setTempo({ tempoBpm: 60, beatsPerBar: 4 });
   assert.deepEqual(player.told.slice(told), []);
@@ -185,13 +210,38 @@ test("alone it plays from where it stands, and stops where it is", () => {
   const { conductor, player } = stage();
   conductor.locate(8);
   conductor.play();
-  assert.deepEqual(player.starts, [[4, now + 60]]);
   assert.ok(conductor.isPlaying);
-  pass(1_060);
+  const at_ms = now + SOON;
+  pass(READY / 2);
+  assert.deepEqual(conductor.position(), { beat: 8, seconds: 4 });
+  pass(SOON - READY / 2 + 1_000);
+  assert.deepEqual([player.plays, player.missed_ms, player.starts.length], [{ position_s: 4, at_ms }, 0, 1]);
   assert.equal(conductor.position().seconds, 5);
   conductor.stop();
   assert.equal(player.told.at(-1)[0], "stop");
   assert.ok(Math.abs(conductor.position().beat - 10) < 1e-9);
+});
+
+test("alone it jumps when the player can, and stands there until then", () => {
+  const { conductor, player } = stage();
+  conductor.play();
+  pass(SOON + 1_000);
+  conductor.locate(60);
+  assert.equal(conductor.position().seconds, 30);
+  pass(READY / 2);
+  assert.equal(conductor.position().seconds, 30);
+  // What is left behind may come to its end meanwhile.
+  player.end();
+  // What it does not know yet, it keeps.
+  conductor.setTempo({ tempoBpm: 60, beatsPerBar: 4 });
+  assert.deepEqual(conductor.position(), { beat: 30, seconds: 30 });
+  pass(SOON + 500);
+  assert.deepEqual([player.plays.position_s, player.missed_ms, player.starts.length], [30, 0, 2]);
+  assert.equal(conductor.position().seconds, 30 + (now - player.plays.at_ms) / 1000);
+  conductor.play();
+  conductor.stop();
+  pass(1_000);
+  assert.deepEqual([player.plays, conductor.isPlaying], [null, false]);
 });
 
 test("together it begins when the room says, on the server's clock", async () => {
@@ -299,7 +349,9 @@ test("following a member is to hear what they hear", async () => {
   other.conductor.play();
   conductor.follow("bo");
   assert.deepEqual([conductor.following, conductor.isTogether], ["bo", false]);
-  assert.deepEqual(player.starts.at(-1), other.player.starts.at(-1));
+  assert.deepEqual(player.starts, [], "nobody knows yet when they begin");
+  pass(SOON);
+  assert.deepEqual(player.starts, [[8, other.player.plays.at_ms]]);
   other.conductor.stop();
   assert.equal(conductor.isPlaying, false);
   conductor.play();
@@ -318,10 +370,11 @@ test("after an outage one follows on, from where they are now", async () => {
   conductor.disconnected();
   other.conductor.locate(32);
   other.conductor.play();
+  pass(SOON);
   room.conductors.push(conductor);
   conductor.connected(room);
   assert.equal(conductor.following, "bo");
-  assert.deepEqual(player.starts.at(-1), [16, other.player.starts.at(-1)[1]]);
+  assert.deepEqual(player.starts.at(-1), [16, other.player.plays.at_ms]);
 });
 
 test("where somebody is, only they themselves say", async () => {
@@ -429,12 +482,14 @@ test("a count-in is heard before the place, and the room starts when it is over"
   conductor.locate(8);
   await settled();
   conductor.play({ countInBars: 1 });
-  const at_ms = now + 60 + 2_000;
-  assert.deepEqual([player.starts.at(-1), player.click.countInBars], [[4, at_ms], 1]);
+  const at_ms = now + SOON + 2_000;
+  pass(READY);
+  assert.deepEqual([player.plays, player.missed_ms, player.click.countInBars], [{ position_s: 4, at_ms }, 0, 1]);
   assert.equal(room.transport.playing, false);
   pass(at_ms - ROOM_LEAD - 2 - now);
   await settled();
   assert.ok(Math.abs(room.transport.anchorTime - AHEAD - at_ms) <= 2);
+  assert.deepEqual([conductor.isCountingIn, conductor.isPlaying, player.click.countInBars], [false, true, 0]);
   conductor.stop();
   conductor.play({ countInBars: 1 });
   conductor.stop();
@@ -442,6 +497,98 @@ test("a count-in is heard before the place, and the room starts when it is over"
   pass(5_000);
   await settled();
   assert.equal(room.transport.playing, false, "stopped in the count-in, nothing begins");
+});
+
+test("a count-in goes on as long as the room stands where it leads up to", async () => {
+  const acts = {
+    loop: (conductor) => conductor.setLoop({ startBeat: 8, endBeat: 24 }),
+    "a loop of somebody else": (_, room) => room.setTransport({ loop: { startBeat: 0, endBeat: 8 } }, "bo"),
+    "another tempo of the session": (conductor, room) => {
+      conductor.setTempo({ tempoBpm: 60, beatsPerBar: 4 });
+      room.transport = retuned(room.transport, { tempoBpm: 60, beatsPerBar: 4 }, room.serverTimeAt());
+      conductor.heard({ type: "transport.state", payload: room.transport });
+    },
+    "the others hear no more of it": (conductor) => conductor.listenAlone(),
+    "an outage": (conductor) => conductor.disconnected(),
+  };
+  for (const [name, act] of Object.entries(acts)) {
+    const { conductor, player, room } = stage();
+    conductor.connected(room);
+    conductor.locate(8);
+    await settled();
+    conductor.setLoop({ startBeat: 8, endBeat: 9 });
+    await settled();
+    conductor.isRecording = true;
+    const loops = () => player.told.filter(([what]) => what === "loop").map(([, loop]) => loop);
+    // As a take does first when the loop is too short. The answer comes in the count-in.
+    room.answers = settled();
+    conductor.setLoop(null);
+    conductor.play({ countInBars: 1 });
+    assert.equal(loops().at(-1), null, name);
+    const at_ms = now + SOON + 2_000;
+    await settled();
+    await settled();
+    room.answers = null;
+    pass(500);
+    const told = loops().length;
+    act(conductor, room);
+    await settled();
+    assert.deepEqual([conductor.isCountingIn, player.plays], [true, { position_s: 4, at_ms }], name);
+    assert.equal(loops().length - told, conductor.loop ? 1 : 0, name);
+    pass(at_ms - 100 - now);
+    assert.equal(conductor.isCountingIn, !conductor.isTogether, name);
+    pass(100);
+    await settled();
+    pass(1_000);
+    assert.deepEqual([conductor.isCountingIn, conductor.isPlaying], [false, true], name);
+    assert.ok(Math.abs(conductor.position().seconds - 5) < 0.005, `${name}: ${conductor.position().seconds}`);
+    assert.equal(player.plays.position_s, 4, name);
+    if (conductor.isTogether) assert.ok(Math.abs(room.transport.anchorTime - AHEAD - at_ms) <= 2, name);
+    if (conductor.loop) assert.deepEqual(player.told.findLast(([what]) => what === "loop")[1].begin_s, (conductor.loop.startBeat * 60) / 120, name);
+  }
+});
+
+test("whoever moves the room ends a count-in, and it is the room that is heard", async () => {
+  const acts = {
+    "a seek": [(conductor) => conductor.locate(16), 8, false],
+    "a seek of somebody else": [(_, room) => room.setTransport({ atBeat: 16 }, "bo"), 8, false],
+    "a start of somebody else": [(_, room) => room.play(8, "bo"), 4, true],
+    "a stop": [(conductor) => conductor.stop(), 4, false],
+  };
+  for (const [name, [act, seconds, isPlaying]] of Object.entries(acts)) {
+    const { conductor, player, room } = stage();
+    conductor.connected(room);
+    conductor.locate(8);
+    await settled();
+    conductor.play({ countInBars: 1 });
+    pass(500);
+    room.answers = settled();
+    act(conductor, room);
+    if (act.length === 1) assert.equal(player.plays, null, "it is not heard until the room has answered");
+    await settled();
+    await settled();
+    assert.deepEqual([conductor.isCountingIn, conductor.isPlaying, conductor.position().seconds], [false, isPlaying, seconds], name);
+    assert.equal(player.click.countInBars, 0);
+    pass(5_000);
+    await settled();
+    assert.deepEqual([room.transport.playing, player.plays !== null], [isPlaying, isPlaying], name);
+    if (isPlaying) assert.equal(player.plays.at_ms, room.transport.anchorTime - AHEAD);
+  }
+});
+
+test("a connection that comes back in the count-in of a take changes nothing for it", async () => {
+  const { conductor, player, room } = stage();
+  conductor.isRecording = true;
+  conductor.play({ countInBars: 1 });
+  pass(500);
+  await room.play(40, "bo");
+  conductor.connected(room);
+  assert.deepEqual([conductor.isCountingIn, conductor.isTogether], [true, false]);
+  pass(3_000);
+  assert.deepEqual([conductor.isPlaying, player.plays.position_s], [true, 0]);
+  conductor.stop();
+  conductor.isRecording = false;
+  assert.deepEqual([conductor.isTogether, conductor.isPlaying], [true, true]);
 });
 
 test("behind the end whoever started it ends it, and the next press begins anew", async () => {
