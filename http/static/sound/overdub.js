@@ -48,6 +48,8 @@ export class Overdub {
   #over = [];
   // In all passes that are over.
   #framesBefore = 0;
+  // Since when the song is not heard; null while it is.
+  #silentFrom_s = null;
   // The last block, of which the next pass may need the end.
   #before = null;
 
@@ -206,7 +208,8 @@ export class Overdub {
       return false;
     }
     const position_s = this.#player.positionAt(time_s);
-    if (position_s === null) return this.#conductor.isPlaying || Boolean(this.#conductor.isCountingIn);
+    if (position_s === null) return this.#comesBack(time_s);
+    this.#silentFrom_s = null;
     const expected_s = this.#run.position_s + time_s - this.#run.time_s;
     const here_s = this.#passes?.unrolled(position_s, expected_s) ?? position_s;
     if (Math.abs(here_s - expected_s) > (this.take === null ? SHIFTS_S : MOVED_S)) {
@@ -215,6 +218,16 @@ export class Overdub {
     }
     if (this.take === null || this.#passes !== null) this.#run = { time_s, position_s: here_s };
     return true;
+  }
+
+  // Whether a song that is not heard may be heard again soon, as when its device is another now.
+  #comesBack(time_s) {
+    const { isPlaying, isCountingIn = false } = this.#conductor;
+    if (!isPlaying && !isCountingIn) return false;
+    this.#silentFrom_s ??= time_s;
+    if (time_s - this.#silentFrom_s <= START_MS / 1000) return true;
+    this.endedBy = "moved";
+    return false;
   }
 }
 

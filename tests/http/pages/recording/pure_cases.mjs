@@ -251,6 +251,23 @@ cases["a song that somebody stops ends the take, also before it is placed"] = as
   }
 };
 
+cases["a song that is not heard for long ends the take, though it is said to play; one that comes back does not"] = async () => {
+  for (const [silent_s, endedBy] of [[5, ""], [9, "moved"]]) {
+    const stage = new Stage();
+    const overdub = stage.overdub();
+    await overdub.begin(false);
+    stage.hear(overdub, 4);
+    const { ahead_s } = stage;
+    for (const ends_s of [4 + silent_s, 4 + 2 * silent_s]) {
+      stage.ahead_s = null;
+      const where = stage.hear(overdub, ends_s);
+      stage.ahead_s = ahead_s;
+      if (where !== "over") stage.hear(overdub, ends_s + 0.1);
+    }
+    assert.deepEqual([overdub.endedBy, overdub.isStopping, stage.isPlaying], [endedBy, endedBy !== "", true]);
+  }
+};
+
 cases["a microphone that goes leaves what is there"] = async () => {
   const stage = new Stage();
   const overdub = stage.overdub();
