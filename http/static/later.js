@@ -141,7 +141,7 @@ export class TimelineParts {
 
 const FIRST_IDLE_MS = 1_500;
 const NO_SOUND = "The sound could not be loaded. Check your connection and try again.";
-const TOLD = ["setTracks", "prepare", "start", "stop", "setLoop", "setClick"];
+const TOLD = ["setTracks", "prepare", "start", "stop", "setLoop", "setClick", "setSteady"];
 const ASKED = { state: "stopped", position_s: null, error_ms: null, lateTrackIds: [] };
 const SILENT = { peak: -Infinity, hold: -Infinity };
 

@@ -5,8 +5,8 @@
 // stopping does not wait. Without a connection one plays alone, and falls in again when the room is back. Alone, the player
 // begins as soon as it can, and says when that is: a moment that is chosen here may be too soon for it.
 //
-// The player is `sound/player.js`, or anything with its `start`, `stop`, `prepare`, `setLoop`, `setClick`, `position_s`
-// and events.
+// The player is `sound/player.js`, or anything with its `start`, `stop`, `prepare`, `setLoop`, `setClick`, `setSteady`,
+// `position_s` and events.
 // Events: `change`, for all but the moving position; `problem` with `detail.words`.
 
 import { barInWords, beatAt, beatsOf, changed, CountIn, isShown, memberOf, onClock, placeOf, placesIn, Playout, retuned, secondsOf, showPlace, SOON, STANDING } from "./transport.js";
@@ -89,6 +89,7 @@ export class Conductor extends EventTarget {
 
   set isRecording(isRecording) {
     this.#isRecording = isRecording;
+    this.#player.setSteady(isRecording);
     if (isRecording || !this.#returns) return;
     this.#returns = false;
     this.listenTogether();
@@ -358,9 +359,9 @@ export class Conductor extends EventTarget {
     }
   }
 
-  // The clock is known better now, or drifts.
+  // The clock is known better now, or drifts. A take is in time with what plays, and does not follow: nothing is moved then.
   #watch() {
-    if (!this.isTogether || this.isCountingIn || !this.#room.transport.playing) return;
+    if (!this.isTogether || this.isCountingIn || this.#isRecording || !this.#room.transport.playing) return;
     const drift_ms = this.#playout.driftFrom(this.#room.transport, this.#ahead_ms);
     if (Math.abs(drift_ms) > DRIFT_MS + (this.uncertaintyMs ?? 0)) this.#apply();
   }

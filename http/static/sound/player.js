@@ -42,6 +42,7 @@ export class Player extends EventTarget {
   #runs = new Runs();
   #heard;
   #timekeeper = null;
+  #isSteady = false;
   #target;
   #timer = 0;
   #begins = 0;
@@ -83,6 +84,11 @@ export class Player extends EventTarget {
     this.#click = { ...NO_CLICK, ...click };
     if (this.#output.context !== null) this.#runs.setClick(this.#click, this.#output.soonestFrame);
     this.#advance();
+  }
+
+  // While it is, as for a take, what plays is not moved to keep to the page's clock: it runs as the sound card does.
+  setSteady(isSteady) {
+    this.#isSteady = isSteady;
   }
 
   get masterGainDb() {
@@ -243,7 +249,7 @@ export class Player extends EventTarget {
     if (isRunning) {
       clock.sample();
       for (const id of mixer.trackIds) if (!this.#tracks.has(id)) mixer.drop(id);
-      if (!this.#timekeeper.keep()) this.#beginAgain();
+      if (!this.#isSteady && !this.#timekeeper.keep()) this.#beginAgain();
       this.#want();
       this.#advance();
     }

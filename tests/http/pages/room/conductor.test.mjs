@@ -35,6 +35,7 @@ const SOON = READY + LATENCY;
 class Player extends EventTarget {
   told = [];
   state = "stopped";
+  isSteady = false;
   click = { countInBars: 0 };
   // What is heard: `{ position_s, at_ms }`; and how much of the beginnings was not.
   plays = null;
@@ -62,6 +63,10 @@ class Player extends EventTarget {
     clearTimeout(this.#getsReady);
     this.plays = null;
     this.told.push(["stop"]);
+  }
+
+  setSteady(isSteady) {
+    this.isSteady = isSteady;
   }
 
   setLoop(loop) {
@@ -589,6 +594,24 @@ test("a connection that comes back in the count-in of a take changes nothing for
   conductor.stop();
   conductor.isRecording = false;
   assert.deepEqual([conductor.isTogether, conductor.isPlaying], [true, true]);
+});
+
+test("the server's clock is followed, but not while somebody records", async () => {
+  for (const isRecording of [false, true]) {
+    const { conductor, player, room } = stage();
+    conductor.connected(room);
+    conductor.play();
+    await settled();
+    conductor.isRecording = isRecording;
+    assert.equal(player.isSteady, isRecording);
+    room.serverTimeAt = (at = now) => at + AHEAD - 20;
+    pass(20_000);
+    assert.equal(player.starts.length, isRecording ? 1 : 2);
+    conductor.isRecording = false;
+    assert.equal(player.isSteady, false);
+    pass(20_000);
+    assert.equal(player.starts.length, 2);
+  }
 });
 
 test("behind the end whoever started it ends it, and the next press begins anew", async () => {

@@ -9,7 +9,7 @@ from tests.client_js.programs import needs_node, run_tests
 pytestmark = needs_node
 
 PROGRAM: Final = Path(__file__).with_name("conductor.test.mjs")
-TESTS: Final = 28
+TESTS: Final = 29
 
 
 def test_the_conductor_keeps_its_promises_without_a_page() -> None:

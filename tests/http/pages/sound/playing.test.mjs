@@ -279,6 +279,25 @@ test("a click that is switched off is silent at once, also where something goes 
   player.stop();
 });
 
+test("the song follows the page's clock, but not while somebody records", async () => {
+  for (const isRecording of [false, true]) {
+    const { conductor, player, context } = await playedBefore({ speed: 1.0004 });
+    conductor.isRecording = isRecording;
+    conductor.play();
+    await pass(1_000);
+    const delay = () => context.delay.delayTime.at(context.currentTime);
+    const place = () => player.positionAt(context.currentTime) - context.currentTime;
+    const [delay_s, place_s] = [delay(), place()];
+    await pass(20_000, 10);
+    const moved = [Math.abs(delay() - delay_s) > 0.002, Math.abs(place() - place_s) > 0.002];
+    assert.deepEqual(moved, [!isRecording, !isRecording]);
+    conductor.isRecording = false;
+    await pass(2_000);
+    assert.notEqual(delay(), delay_s);
+    conductor.stop();
+  }
+});
+
 test("a start that waits for its sound goes on with another device", async () => {
   const { conductor, contexts } = stage({ load_ms: 300 });
   conductor.play();
