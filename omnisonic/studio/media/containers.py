@@ -1,9 +1,10 @@
 """The structure of files, where FFmpeg needs help: ID3 tags, chunks, the links of a chained Ogg. Blocking.
 
-Nothing is decoded. Chunks (WAV, RF64, W64, AIFF, CAF) are walked up to the samples, at most `MOST_CHUNKS`, to find two
-things: a chunk of an odd size without the padding byte that must follow it, behind which FFmpeg loses its way; and
-samples that were cut off, which FFmpeg does not report. The pages of Ogg are walked by their headers, at most
-`MOST_PAGES`; broken pages are skipped. The result are `Part`s of the file; `FileParts` reads them as one file.
+Nothing is decoded. Chunks (WAV, RF64, W64, AIFF, CAF) are walked up to the samples, at most `MOST_CHUNKS`, to find
+three things: a chunk of an odd size without the padding byte that must follow it, behind which FFmpeg loses its way;
+samples of a WAV that have fewer valid bits than room, whose valid bits FFmpeg takes for their size; and samples that
+were cut off, which FFmpeg does not report. The pages of Ogg are walked by their headers, at most `MOST_PAGES`; broken
+pages are skipped. The result are `Part`s of the file; `FileParts` reads them as one file.
 
 This module imports only the standard library: the web reads tags, too.
 """
@@ -37,6 +38,14 @@ KNOWN_CHUNKS: Final = (
     b"JUNK",
 )
 """Chunks that follow others in a WAV."""
+
+EXTENSIBLE: Final = 0xFFFE
+"""The tag of a format that says how many bits of each sample are valid."""
+SAMPLE_SIZES: Final = struct.Struct("<H12xH2xH")
+"""Of the body of the chunk `fmt `: the tag, the bits of a sample, and its valid bits."""
+BITS_AT: Final = 14
+VALID_BITS_AT: Final = 18
+BITS_BYTES: Final = 2
 
 OGG_CAPTURE: Final = b"OggS"
 PAGE_HEADER_BYTES: Final = 27
@@ -177,6 +186,10 @@ def walk_chunks(file: BinaryIO, begin: int = 0) -> Walk:
         if name == kind.samples:
             is_cut_off = length not in UNKNOWN_SIZES and length > size - body
             return Walk([*parts, Part(begin, size)], (size - body) / length if is_cut_off else 1.0)
+        if kind is WAV and name == b"fmt " and _has_wider_samples(file, body):
+            at_bits, at_valid = body + BITS_AT, body + VALID_BITS_AT
+            parts += [Part(begin, at_valid), read_at(file, at_bits, BITS_BYTES)]
+            begin = at_valid + BITS_BYTES
         if length < 0:
             break
         at = body + length
@@ -187,6 +200,15 @@ def walk_chunks(file: BinaryIO, begin: int = 0) -> Walk:
             else:
                 at += 1
     return Walk([*parts, Part(begin, size)], 1.0)
+
+
+def _has_wider_samples(file: BinaryIO, body: int) -> bool:
+    """Whether the samples of a WAV take more bytes than their valid bits need. `body` is where `fmt ` says so."""
+    sizes = read_at(file, body, SAMPLE_SIZES.size)
+    if len(sizes) < SAMPLE_SIZES.size:
+        return False
+    tag, bits, valid_bits = SAMPLE_SIZES.unpack(sizes)
+    return bool(tag == EXTENSIBLE and bits and valid_bits and (valid_bits + 7) // 8 != (bits + 7) // 8)
 
 
 def _lacks_padding(file: BinaryIO, at: int) -> bool:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Final
 
+import numpy as np
 import pytest
 
 from omnisonic.studio.media.containers import MOST_LINKS, find_links
 from omnisonic.studio.media.decoding import LONGEST_S, NoSound
 from omnisonic.studio.media.sound import Sound
-from tests.studio.media.broken_files import chunk, chunks_of, tagged, wav_of
+from tests.studio.media.broken_files import WAV_HZ, chunk, chunks_of, extensible_wav, tagged, wav_of
 from tests.studio.media.recordings import silence, tone
 
 LENGTH_S: Final = 2.0
@@ -100,6 +101,27 @@ def test_what_cannot_be_decoded_is_silent_and_what_follows_stays_in_its_place(co
     assert missing is not None
     assert missing.startswith("This file is damaged: about")
     assert missing.endswith("could not be decoded, and are silent.")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"", chunk(b"LIST", LIST), chunk(b"LIST", LIST, is_padded=False)],
+    ids=["first", "after a list", "after a list that is not padded"],
+)
+@pytest.mark.parametrize(
+    ("bits", "valid_bits"),
+    [(32, 32), (32, 24), (32, 20), (32, 16), (32, 12), (24, 24), (24, 20), (24, 16), (16, 16), (16, 12)],
+)
+def test_samples_that_do_not_fill_their_room_are_what_was_put_in(bits: int, valid_bits: int, before: bytes) -> None:
+    """As Windows lays them out. A chunk before the format, also one that lacks its last byte, changes nothing."""
+    most = 1 << (valid_bits - 1)
+    frames = np.random.default_rng(valid_bits).integers(-most, most, (WAV_HZ // 2, 2))
+    wav = extensible_wav(frames, bits=bits, valid_bits=valid_bits, before=before)
+    with closing(Sound(io.BytesIO(wav))) as sound:
+        decoded = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in sound.frames()])
+        assert sound.missing(NAME) is None
+    unused = decoded.dtype.itemsize * 8 - valid_bits
+    assert np.array_equal(decoded.astype(np.int64), frames << unused)
 
 
 @pytest.mark.parametrize(
