@@ -44,8 +44,8 @@ CLOSE_S: Final = 3.0
 """How long `aclose` waits for that."""
 RESUMES: Final = 3
 """How often a read that returns nothing more is started again."""
-CONNECTIONS: Final = 200
-"""Each download holds one for as long as it lasts."""
+CONNECTIONS: Final = 512
+"""Each download holds one for as long as it lasts. More than run at once in a process, so no other call waits."""
 
 _PING: Final = "ping"
 """The key of an object of one byte, which `ping` puts and deletes."""
