@@ -62,12 +62,13 @@ SELECT ((SELECT coalesce(sum(file_size), 0) FROM uploads WHERE user_id = $1 AND 
        FROM resumable_uploads AS resumable
        LEFT JOIN LATERAL (
            SELECT sum(reserved_bytes) AS bytes FROM loose_objects AS loose
-           WHERE loose.resumable_id = resumable.id AND loose.reserved_until > now()
+           WHERE loose.resumable_id = resumable.id AND loose.reserved_until > now() AND NOT loose.doomed
                AND loose.object_key IS DISTINCT FROM $3
        ) AS arriving ON true
        WHERE resumable.user_id = $1 AND resumable.expires_at > now() AND resumable.id IS DISTINCT FROM $2)
     + (SELECT coalesce(sum(reserved_bytes), 0) FROM loose_objects
-       WHERE user_id = $1 AND resumable_id IS NULL AND reserved_until > now() AND object_key IS DISTINCT FROM $3)
+       WHERE user_id = $1 AND resumable_id IS NULL AND reserved_until > now() AND NOT doomed
+           AND object_key IS DISTINCT FROM $3)
 )::bigint
 """
 

@@ -79,6 +79,24 @@ async def test_a_reservation_ends_with_its_lease(studio: Studio) -> None:
         await store.reserve(key, least=1, most=1)
 
 
+async def test_what_is_given_up_counts_no_more(studio: Studio) -> None:
+    """At once, alone or as a piece, also while nothing can be deleted: whoever sends it again has the room."""
+    store, resumables, ada = (
+        studio.uploads_under(QUOTA_BYTES),
+        studio.resumables_under(QUOTA_BYTES),
+        studio.logins["ada"],
+    )
+    await store.abandon(await begun(studio, store, QUOTA_BYTES))
+    await store.abandon(await begun(studio, store, QUOTA_BYTES))
+    resumable = await resumables.create(ada, "take.wav", None, None)
+    for _ in range(2):
+        piece = new_key()
+        await store.begin(ada, piece, session=None, size=QUOTA_BYTES, resumable=resumable.id)
+        await store.abandon(piece)
+    await begun(studio, store, QUOTA_BYTES)
+    assert await studio.base.number("SELECT count(*) FROM loose_objects WHERE doomed") == 4
+
+
 async def test_a_piece_counts_as_what_its_upload_was_said_to_be(studio: Studio) -> None:
     """Once; what is sent twice at the same time counts twice, and what has arrived is not sent again."""
     store, resumables, ada = studio.uploads_under(SIZE + 2), studio.resumables_under(SIZE + 2), studio.logins["ada"]
