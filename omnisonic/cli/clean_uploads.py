@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
@@ -69,15 +70,22 @@ async def _clean(settings: Settings, database_url: str, age: timedelta, *, dry_r
             )
             return
         uploads, size_bytes = await _drop_stale(retention, age, stale.uploads)
-        await retention.drop_expired(BATCH)
-        while await retention.drop_removed(BATCH):
-            pass
+        unfinished = await _drop_all(retention.drop_expired)
+        removed = await _drop_all(retention.drop_removed)
         garbage_collector = GarbageCollector(retention, storage)
         objects = await garbage_collector.sweep()
         _print(
             as_json,
-            f"{_count_stale(uploads)} deleted, {size_bytes:,} bytes; {objects} objects taken from the storage.",
-            {"uploads": uploads, "bytes": size_bytes, "objects": objects, "dryRun": False},
+            f"{_count_stale(uploads)} deleted, {size_bytes:,} bytes; also {unfinished:,} unfinished, and {removed:,} "
+            f"from the bin; {_count(objects, 'object')} taken from the storage.",
+            {
+                "uploads": uploads,
+                "bytes": size_bytes,
+                "unfinished": unfinished,
+                "removed": removed,
+                "objects": objects,
+                "dryRun": False,
+            },
         )
         if garbage_collector.left:
             raise Unavailable("The storage did not delete everything now; the worker tries again every ten minutes.")
@@ -96,8 +104,20 @@ async def _drop_stale(retention: UploadRetention, age: timedelta, expected: int)
     return uploads, size_bytes
 
 
+async def _drop_all(drop: Callable[[int], Awaitable[int]]) -> int:
+    """Delete all rows that `drop` deletes in batches. Returns how many."""
+    total = 0
+    while dropped := await drop(BATCH):
+        total += dropped
+    return total
+
+
 def _count_stale(uploads: int) -> str:
-    return f"{uploads} stale upload{'' if uploads == 1 else 's'}"
+    return _count(uploads, "stale upload")
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def _print(as_json: bool, sentence: str, properties: dict[str, object]) -> None:

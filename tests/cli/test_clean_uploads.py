@@ -9,9 +9,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from omnisonic.cli.clean_uploads import BATCH
 from omnisonic.stores.storage.local import LocalStorage
 from tests.cli.running import completed
 from tests.postgres_server import blocking
+
+BIN = BATCH + 10
+UNFINISHED = 2 * BATCH + 20
 
 
 async def _fill(url: str, folder: Path, ages_days: list[int], session: str | None) -> list[str]:
@@ -62,8 +66,38 @@ def test_it_deletes_what_is_old_and_has_no_session(database_url: str, folder: Pa
     (in_session,) = filled(database_url, folder, 400, session=str(uuid4()))
     shown = completed("clean-uploads", DATABASE_URL=database_url, STORAGE_LOCAL_DIR=str(folder))
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout == "1 stale upload deleted, 5 bytes; 1 objects taken from the storage.\n"
+    assert shown.stdout == (
+        "1 stale upload deleted, 5 bytes; also 0 unfinished, and 0 from the bin; 1 object taken from the storage.\n"
+    )
     assert stored(folder) == {young, in_session}
+
+
+def test_it_deletes_all_that_has_expired(database_url: str, folder: Path) -> None:
+    """Unfinished uploads and what was long in the bin, however many, and says how many. One is young, and stays."""
+    filled(database_url, folder, *[31] * BIN, session=str(uuid4()))
+    blocking(_expire(database_url))
+    settings = {"DATABASE_URL": database_url, "STORAGE_LOCAL_DIR": str(folder)}
+    shown = completed("clean-uploads", "--json", **settings)
+    expected = {"uploads": 0, "bytes": 0, "unfinished": UNFINISHED, "removed": BIN, "objects": BIN, "dryRun": False}
+    assert json.loads(shown.stdout) == expected
+    assert stored(folder) == set()
+    again = completed("clean-uploads", **settings)
+    assert again.stdout == (
+        "0 stale uploads deleted, 0 bytes; also 0 unfinished, and 0 from the bin; 0 objects taken from the storage.\n"
+    )
+
+
+async def _expire(url: str) -> None:
+    """Let what is there have been removed long ago, and unfinished uploads of its uploader expire, but for one."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("UPDATE uploads SET removed_at = now() - interval '31 days'")
+    await connection.execute(
+        "INSERT INTO resumable_uploads (user_id, file_name, size, expires_at) "
+        "SELECT users.id, 'a.wav', 5, now() + CASE WHEN number = 0 THEN interval '1 hour' ELSE interval '0' END "
+        "FROM users, generate_series(0, $1::int) AS number",
+        UNFINISHED,
+    )
+    await connection.close()
 
 
 def test_a_dry_run_only_says_what_it_would_do(database_url: str, folder: Path) -> None:
