@@ -11,6 +11,7 @@ A storage that fails in the middle ends the connection, so that nobody takes a p
 a slot is free again once its request is over.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -72,6 +73,7 @@ class DownloadLinks:
 
     async def url(self, stored: StoredUpload, origin: str) -> str:
         """Make a link to an upload. Links of our own are on `origin`. Raises `Unavailable`."""
+        await asyncio.sleep(0)  # a list has hundreds of links, and signing takes time that others wait for
         if self._cdn_url is not None:
             return f"{self._cdn_url}/{quote(stored.key)}"
         link = await self._storage.link(stored.key, stored.label)

@@ -25,8 +25,9 @@ from botocore.handlers import add_expect_header
 from botocore.loaders import Loader, create_loader
 
 from omnisonic.errors import OmnisonicError, Unavailable
-from omnisonic.stores.storage import LINK_S, READ_BYTES, Digest, Key, Label, Storage, StorageFull, attachment, in_blocks
+from omnisonic.stores.storage import READ_BYTES, Digest, Key, Label, Storage, StorageFull, in_blocks
 from omnisonic.stores.storage.s3_errors import FAILURES, code_of, storage_error
+from omnisonic.stores.storage.s3_links import LinkSigner
 from omnisonic.stores.storage.s3_upload import CALL_S, ObjectUpload
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class S3Storage:
         self._silence_s = silence_s
         self._open = AsyncExitStack()
         self._opening = asyncio.Lock()
+        self._session = _new_session(bucket)
+        self._links = LinkSigner(self._session, bucket.name)
         self._client: S3Client | None = None
         self._is_closed = False
         self._undoing: set[asyncio.Task[None]] = set()
@@ -128,16 +131,7 @@ class S3Storage:
 
     async def link(self, key: Key, label: Label) -> str | None:
         async with self._open_client(CALL_S) as client:
-            return await client.generate_presigned_url(
-                "get_object",
-                Params={
-                    "Bucket": self._bucket.name,
-                    "Key": key,
-                    "ResponseContentType": label.mime_type,
-                    "ResponseContentDisposition": attachment(label.file_name),
-                },
-                ExpiresIn=LINK_S,
-            )
+            return await self._links.link(client, key, label)
 
     async def ping(self) -> None:
         try:
@@ -209,7 +203,9 @@ class S3Storage:
                 if self._is_closed:
                     raise ConnectionAbortedError
                 if self._client is None:
-                    client = await self._open.enter_async_context(_new_client(self._bucket, self._silence_s))
+                    client = await self._open.enter_async_context(
+                        _new_client(self._session, self._bucket, self._silence_s)
+                    )
                     # A server that hangs never answers an Expect, and aiohttp waits for that without a deadline.
                     client.meta.events.unregister("before-call.s3", add_expect_header)
                     self._client = client
@@ -234,7 +230,15 @@ def _load_descriptions() -> Loader:
     return create_loader()
 
 
-def _new_client(bucket: Bucket, silence_s: float) -> "AbstractAsyncContextManager[S3Client]":
+def _new_session(bucket: Bucket) -> AioSession:
+    session = AioSession()
+    session.register_component("data_loader", _load_descriptions())
+    if bucket.access_key is not None or bucket.secret_key is not None:
+        session.set_credentials(bucket.access_key or "", bucket.secret_key or "")
+    return session
+
+
+def _new_client(session: AioSession, bucket: Bucket, silence_s: float) -> "AbstractAsyncContextManager[S3Client]":
     config = AioConfig(
         signature_version="s3v4",
         s3={
@@ -251,16 +255,7 @@ def _new_client(bucket: Bucket, silence_s: float) -> "AbstractAsyncContextManage
         # Megabytes of JSON are read in a thread then, and not in the loop.
         warm_up_loader_caches=True,
     )
-    session = AioSession()
-    session.register_component("data_loader", _load_descriptions())
-    return session.create_client(
-        "s3",
-        region_name=bucket.region,
-        endpoint_url=bucket.endpoint,
-        aws_access_key_id=bucket.access_key,
-        aws_secret_access_key=bucket.secret_key,
-        config=config,
-    )
+    return session.create_client("s3", region_name=bucket.region, endpoint_url=bucket.endpoint, config=config)
 
 
 _fits: type[Storage] = S3Storage

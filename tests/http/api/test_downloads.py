@@ -1,5 +1,6 @@
 """Downloads: whole or in part, by a link or by a role, and never run by a browser (RFC 9110, 14; RFC 6266)."""
 
+import asyncio
 import time
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from tests.http.api.test_uploads import SOUND, brought, send
 from tests.http.running import SECRET, Web, running_web
 
 SIZE: Final = len(SOUND)
+LINKS: Final = 50
 
 
 @pytest.fixture(name="ada")
@@ -105,6 +107,30 @@ def test_a_link_runs_out(web: Web, ada: httpx.Client) -> None:
     for age_s, status in ((LINK_S - 5, 200), (LINK_S + 5, 403)):
         links = DownloadLinks(web.stores.storage, secret=SECRET, cdn_url=None, clock=_ago(age_s))
         assert web.client.get(web.do(links.url(kept, web.url))).status_code == status
+
+
+def test_others_get_their_turn_between_links(web: Web, ada: httpx.Client) -> None:
+    """However many links a list has."""
+    brought(ada)
+    kept = web.do(web.stores.uploads.get(_login(web, ada), _only(ada)))
+    links = DownloadLinks(web.stores.storage, secret=SECRET, cdn_url=None)
+
+    async def make_many() -> int:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        for _ in range(LINKS):
+            await links.url(kept, web.url)
+        counting.cancel()
+        return turns
+
+    assert web.do(make_many()) >= LINKS - 1
 
 
 def test_what_was_removed_cannot_be_downloaded(web: Web, ada: httpx.Client) -> None:
