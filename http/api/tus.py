@@ -80,7 +80,9 @@ class Tus:
         """List the supported version and extensions of tus."""
         return _empty_response(204, capabilities(self._services.upload_writer.max_bytes))
 
-    @describe_route(None, 400, 401, 403, 404, 408, 412, 413, 503, bare=[201], headers=CreationHeaders, security=COOKIE)
+    @describe_route(
+        None, 400, 401, 403, 404, 408, 412, 413, 429, 503, bare=[201], headers=CreationHeaders, security=COOKIE
+    )
     async def create(self) -> Response:
         """Start an upload of `Upload-Length` bytes, or of a length that is said later (`Upload-Defer-Length: 1`).
 

@@ -120,6 +120,13 @@ class TooManyUploads(OmnisonicError):
         super().__init__(f"{many} of yours arrive already. Wait until one is here.")
 
 
+class TooManyUnfinished(TooManyUploads):
+    """The user has as many unfinished uploads as may wait for their rest."""
+
+    def __init__(self, most: int) -> None:
+        OmnisonicError.__init__(self, f"{most} uploads of yours are not finished. Finish or delete one of them first.")
+
+
 class UnsupportedMedia(OmnisonicError):
     """The file is not audio, image or video, judged by its content and not by its name."""
 

@@ -14,6 +14,11 @@ VALUES ($1, $2, $3, $4, $4::bigint IS NULL, now() + $5::interval, $6, $7)
 RETURNING {_COLUMNS}
 """
 
+COUNT: Final = """
+-- $1 user. How many of their uploads are not finished.
+SELECT count(*) FROM resumable_uploads WHERE user_id = $1 AND expires_at > now()
+"""
+
 TRACK_TO_BE: Final = """
 -- $1 user, $2 session, $3 one of their resumables in it. The track that its upload will be in.
 SELECT coalesce(track_id, id)::text FROM resumable_uploads

@@ -22,7 +22,7 @@ from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.activity import Tell, tell_nobody
 from omnisonic.studio.sessions import NoSuchSession
-from omnisonic.studio.uploads import NoSuchTrack, ReceivedFile, unreferenced_objects
+from omnisonic.studio.uploads import NoSuchTrack, ReceivedFile, TooManyUnfinished, unreferenced_objects
 from omnisonic.studio.uploads import resumable_statements as statements
 from omnisonic.studio.uploads.arrival import find_uploader, insert_upload
 from omnisonic.studio.uploads.quota import bytes_over_quota, check_quota, lock_user
@@ -43,10 +43,14 @@ from omnisonic.studio.uploads.upload_store import ANY_BYTES, RESERVED
 
 RESUMABLE_S: Final = 86_400
 """How long an upload may stay unfinished: a day from when it was created."""
+MOST_UNFINISHED: Final = 500
+"""How many of a user may be unfinished. Each check of the quota visits all of them, while the user is locked."""
 
 
 class ResumableStore:
     """The resumable uploads in `database`. `quota_bytes` and `use` as for `UploadStore`.
+
+    A user may have `most_unfinished` of them.
 
     Raises:
         Unavailable: Every method, when the database does not answer.
@@ -55,11 +59,18 @@ class ResumableStore:
     """
 
     def __init__(
-        self, database: Database, use: LoginUse | None = None, *, quota_bytes: int = 0, tell: Tell = tell_nobody
+        self,
+        database: Database,
+        use: LoginUse | None = None,
+        *,
+        quota_bytes: int = 0,
+        most_unfinished: int = MOST_UNFINISHED,
+        tell: Tell = tell_nobody,
     ) -> None:
         self._database = database
         self._use = use or LoginUse(database)
         self._quota_bytes = quota_bytes
+        self._most_unfinished = most_unfinished
         self._tell = tell
 
     async def create(
@@ -79,13 +90,15 @@ class ResumableStore:
         begin.
 
         Raises:
-            NoSuchSession, ListenersChangeNothing, NoSuchTrack, QuotaExceeded
+            NoSuchSession, ListenersChangeNothing, NoSuchTrack, TooManyUnfinished, QuotaExceeded
         """
         life = timedelta(seconds=RESUMABLE_S)
         try:
             async with self._database.transaction() as connection:
                 user = await find_uploader(connection, self._use, login, session)
                 await lock_user(connection, user)
+                if await connection.fetchval(statements.COUNT, user) >= self._most_unfinished:
+                    raise TooManyUnfinished(self._most_unfinished)
                 await check_quota(connection, user, 1 if size is None else size, self._quota_bytes)
                 track = await _find_track_to_be(connection, user, session, take_of)
                 values = user, session, file_name, size, life, track, offset_s

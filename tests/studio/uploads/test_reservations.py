@@ -8,6 +8,7 @@ import pytest
 from omnisonic.errors import Unavailable
 from omnisonic.stores.storage import Key
 from omnisonic.studio.uploads import QuotaExceeded, TooManyUploads
+from omnisonic.studio.uploads.resumable_store import ResumableStore
 from omnisonic.studio.uploads.upload_store import UploadStore
 from tests.studio.asking import at_once
 from tests.studio.uploading import SIZE, Call, Studio, new_key, received
@@ -15,6 +16,7 @@ from tests.studio.uploading import SIZE, Call, Studio, new_key, received
 QUOTA_BYTES: Final = 3 * SIZE
 MANY: Final = 20
 FEW: Final = 2
+MOST: Final = 3
 OVER: Final = "UPDATE loose_objects SET reserved_until = now() WHERE object_key = $1"
 
 
@@ -133,3 +135,21 @@ async def test_so_many_files_of_a_user_arrive_at_once(studio: Studio) -> None:
         await begun(studio, store, 0)
     await store.commit(ada, "6d9bd2d4-22ab-4c8e-9c37-5a0a9a6ddf4d", third, received(SIZE), session=None)
     await begun(studio, store, 0)
+
+
+async def test_so_many_uploads_of_a_user_may_be_unfinished(studio: Studio) -> None:
+    """One that is finished, removed or a day old makes room. Others have their own."""
+    base, ada = studio.base, studio.logins["ada"]
+    store = base.of(ResumableStore(base.database, most_unfinished=MOST))
+    begin = partial(store.create, ada, "take.wav", SIZE, None)
+    assert await at_once([begin] * MANY) == ["done"] * MOST + ["too_many_uploads"] * (MANY - MOST)
+    await store.create(studio.logins["bo"], "take.wav", None, None)
+    ids = await base.sql("SELECT id::text FROM resumable_uploads WHERE user_id = $1", studio.persons["ada"].id)
+    first, second, third = (row[0] for row in ids)
+    await studio.add_chunk(await store.get(ada, first), size=SIZE)
+    await store.finish(ada, first, await studio.begun(), received(SIZE), offset=SIZE)
+    await store.remove(ada, second)
+    await studio.expire(third)
+    assert await at_once([begin] * MANY) == ["done"] * MOST + ["too_many_uploads"] * (MANY - MOST)
+    with pytest.raises(TooManyUploads, match=r"^3 uploads of yours are not finished"):
+        await begin()
