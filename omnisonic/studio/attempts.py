@@ -1,9 +1,10 @@
-"""Attempts at jobs that a queue counts: a job that is not at fault gets its attempt back. Asyncio.
+"""Attempts at jobs that a queue counts: a job that is not at fault gets its attempt back, and keeps its lease. Asyncio.
 
 Owned by the task that does the job. A queue gives a job up after a few attempts, because a file may crash whatever
 opens it. What is not the file's fault must not count: a store that does not answer, a busy machine, a worker that is
 stopped. Overload: the job waits for `AGAIN_S`, and others come first. Crash of the worker, or a database that does not
-answer: the attempt counts, and the job waits until its lease is over. Shutdown: the job is given back before
+answer: the attempt counts, and the job waits until its lease is over. A lease that cannot be renewed is renewed later;
+when it has run out, another worker may do the job, too. Shutdown: the job is given back before
 cancellation goes on, within `RELEASE_TIMEOUT_S`, and may be taken at once.
 """
 
@@ -28,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class Crashed(Exception):
-    """The program that worked on a file has failed. It may be the file's fault, so the attempt counts."""
+    """The work on a file has failed, and it may be the file's fault, so the attempt counts."""
 
 
 @asynccontextmanager
@@ -54,6 +55,41 @@ async def attempt(release: Release, *outages: type[Exception], not_released: str
     except blameless:
         await run_shielded(_give_back(release, AGAIN_S, not_released))
         raise
+
+
+@asynccontextmanager
+async def renewing(
+    renew: Callable[[], Awaitable[None]],
+    every_s: float,
+    *,
+    sleep: Callable[[float], Awaitable[None]],
+    not_renewed: str,
+    **job: str,
+) -> AsyncIterator[None]:
+    """Keep the lease of a job for as long as the block takes.
+
+    Args:
+        renew: Renews the lease. Raises `Unavailable`.
+        every_s: The time between two renewals: short enough that a few may fail.
+        sleep: Waits; another clock in tests.
+        not_renewed: The log event for a lease that could not be renewed.
+        job: What the log says of the job.
+    """
+
+    async def keep_on() -> None:
+        while True:
+            await sleep(every_s)
+            try:
+                await renew()
+            except Unavailable as problem:
+                _log.warning(not_renewed, extra={**job, "reason": problem.message})
+
+    renewal = asyncio.create_task(keep_on())
+    try:
+        yield
+    finally:
+        renewal.cancel()
+        await asyncio.wait([renewal])  # else it might renew what is given back next
 
 
 async def _give_back(release: Release, after_s: float, not_released: str) -> None:

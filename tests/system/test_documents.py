@@ -99,7 +99,7 @@ def test_every_event_that_is_logged_is_explained() -> None:
     explained = {_unquoted(name) for row in rows for name in row[0].split(", ")}
     code = _code()
     logged = set(re.findall(r'\b_?log\.[a-z]+\(\s*"([a-z_]+(?:\.[a-z_]+)+)"', code))
-    logged |= set(re.findall(r'(?:failed|postponed|not_released)="([a-z_]+\.[a-z_]+)"', code))
+    logged |= set(re.findall(r'(?:failed|postponed|not_released|not_renewed)="([a-z_]+\.[a-z_]+)"', code))
     assert len(logged) > 50
     assert logged - explained == {"client.crashed"}
 

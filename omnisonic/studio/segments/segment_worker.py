@@ -14,8 +14,8 @@ upload is given back, too (`omnisonic.studio.attempts`).
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import BinaryIO, Final, TypeAlias
 
@@ -27,7 +27,7 @@ from omnisonic.errors import Unavailable
 from omnisonic.models import UploadId
 from omnisonic.observability.trace_context import continued
 from omnisonic.stores.storage import Key, Label, NoSuchObject, Storage, StorageFull
-from omnisonic.studio.attempts import attempt
+from omnisonic.studio.attempts import attempt, renewing
 from omnisonic.studio.job_loop import JobLoop
 from omnisonic.studio.segments import FOLDER, MEDIA_TYPE, CannotCut, MadeSegments, NoSegments
 from omnisonic.studio.segments.cutting import Cutting
@@ -86,7 +86,7 @@ class SegmentWorker:
         Raises:
             Unavailable, TimeoutError: A store does not answer, or is full; the upload was given back.
             CannotCut, OSError: The segments cannot be made here; the same.
-            CuttingCrashed: The upload is taken again when its lease is over.
+            Crashed: The upload is taken again when its lease is over.
         """
         stored = await self._queue.take()
         if stored is None:
@@ -95,13 +95,22 @@ class SegmentWorker:
         attributes: dict[str, AttributeValue] = {"upload": upload.id, "bytes": upload.file_size}
         with self._tracer.start_as_current_span("upload.cut", continued(stored.trace), attributes=attributes):
             release = partial(self._queue.release, stored)
-            async with attempt(release, CannotCut, not_released="segments.not_released"), self._renewing(upload.id):
+            async with (
+                attempt(release, CannotCut, not_released="segments.not_released"),
+                renewing(
+                    partial(self._queue.renew, upload.id),
+                    BEAT_S,
+                    sleep=self._sleep,
+                    not_renewed="segments.lease_not_renewed",
+                    upload=upload.id,
+                ),
+            ):
                 await self._make_segments(stored)
         return True
 
     async def _make_segments(self, stored: StoredUpload) -> None:
         try:
-            async with copied_object(self._storage, stored.key) as file:
+            async with copied_object(self._storage, stored.key, stored.upload.file_size) as file:
                 await self._put_segments(stored.upload.id, self._cut(file))
         except NoSuchObject:
             await self._queue.give_up(stored.upload.id, LOST)  # removed meanwhile, or lost
@@ -132,21 +141,3 @@ class SegmentWorker:
                 await self._queue.abandon(key)
         except (TimeoutError, Unavailable):
             _log.warning("segments.object_unreferenced", extra={"key": key})
-
-    @asynccontextmanager
-    async def _renewing(self, upload: UploadId) -> AsyncIterator[None]:
-        """Keep the lease for as long as the block takes."""
-        renewal = asyncio.create_task(self._renew(upload))
-        try:
-            yield
-        finally:
-            renewal.cancel()
-            await asyncio.wait([renewal])  # else it might renew what is given back next
-
-    async def _renew(self, upload: UploadId) -> None:
-        while True:
-            await self._sleep(BEAT_S)
-            try:
-                await self._queue.renew(upload)
-            except Unavailable as problem:
-                _log.warning("segments.lease_not_renewed", extra={"upload": upload, "reason": problem.message})

@@ -14,7 +14,6 @@ import hashlib
 import logging
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import BinaryIO, Final, cast
 
@@ -22,7 +21,7 @@ from omnisonic.concurrency.run_shielded import run_shielded
 from omnisonic.errors import Unavailable
 from omnisonic.models import ExportId
 from omnisonic.stores.storage import CHUNK_BYTES, Label, NoSuchObject, Storage, StorageFull
-from omnisonic.studio.attempts import attempt
+from omnisonic.studio.attempts import attempt, renewing
 from omnisonic.studio.exports import MEDIA_TYPES, StoredExport
 from omnisonic.studio.exports.export_worker import Mixer
 from omnisonic.studio.job_loop import JobLoop
@@ -91,7 +90,16 @@ class PreviewWorker:
             return False
         release = partial(self._queue.release, stored)
         outages = CannotAnalyse, MixFailed
-        async with attempt(release, *outages, not_released="previews.not_released"), self._renewing(stored.export.id):
+        async with (
+            attempt(release, *outages, not_released="previews.not_released"),
+            renewing(
+                partial(self._queue.renew, stored.export.id),
+                BEAT_S,
+                sleep=self._sleep,
+                not_renewed="previews.lease_not_renewed",
+                export=stored.export.id,
+            ),
+        ):
             await self._make_preview(stored)
         return True
 
@@ -99,7 +107,7 @@ class PreviewWorker:
         export = stored.export
         assert stored.key is not None
         try:
-            async with copied_object(self._storage, stored.key) as file:
+            async with copied_object(self._storage, stored.key, export.file_size or 0) as file:
                 analysis = await self._analyse(file)
                 if analysis is None:
                     await self._queue.give_up(export.id)
@@ -144,24 +152,6 @@ class PreviewWorker:
                 await self._queue.abandon(key)
         except (TimeoutError, Unavailable):
             _log.warning("previews.object_unreferenced", extra={"key": key})
-
-    @asynccontextmanager
-    async def _renewing(self, export: ExportId) -> AsyncIterator[None]:
-        """Keep the lease for as long as the block takes."""
-        renewal = asyncio.create_task(self._renew(export))
-        try:
-            yield
-        finally:
-            renewal.cancel()
-            await asyncio.wait([renewal])  # else it might renew what is given back next
-
-    async def _renew(self, export: ExportId) -> None:
-        while True:
-            await self._sleep(BEAT_S)
-            try:
-                await self._queue.renew(export)
-            except Unavailable as problem:
-                _log.warning("previews.lease_not_renewed", extra={"export": export, "reason": problem.message})
 
 
 async def _read_blocks(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -1,8 +1,9 @@
 """The queue of uploads that wait to be analysed, in the table `uploads` on Postgres.
 
 Several workers may take at once: each gets another upload. Overload: uploads wait in the table. Crash: an upload that
-was taken and neither finished nor released is taken again after `LEASE_S`, `TRIES` times in all; then it counts as
-having no sound. A database that does not answer: `Unavailable`. Shutdown: the owner of `Database` closes it.
+was taken and neither finished nor released is taken again `LEASE_S` after it was last renewed, `TRIES` times in all;
+then it counts as having no sound. A database that does not answer: `Unavailable`. Shutdown: the owner of `Database`
+closes it.
 """
 
 from datetime import timedelta
@@ -19,11 +20,19 @@ from omnisonic.studio.uploads.upload_statements import COLUMNS
 from omnisonic.studio.uploads.upload_turns import release_statement, take_statement
 
 LEASE_S: Final = 300
+BEAT_S: Final = 60.0
+"""The time between two renewals of a lease: short enough that a few may fail."""
 TRIES: Final = 3
 
 _TAKE: Final = take_statement("analysis", turn="analysed_at")
 
 _RELEASE: Final = release_statement("analysis")
+
+_RENEW: Final = """
+-- $1 upload, $2 its tries when it was taken, $3 how long nobody else may take it.
+UPDATE uploads SET analysis_due_at = now() + $3::interval
+WHERE id = $1 AND analysis_tries = $2 AND analysis_due_at IS NOT NULL
+"""
 
 _FINISH: Final = f"""
 -- $1 upload, $2 duration in seconds, $3 sample rate, $4 channels, $5 peaks, $6 warning: NULLs when there is no sound,
@@ -62,6 +71,10 @@ class AnalysisQueue:
     async def release(self, taken: StoredUpload, after_s: float) -> None:
         """Give back what was taken, to be taken again `after_s` from now. This try does not count."""
         await self._database.row(_RELEASE, taken.upload.id, taken.tries, timedelta(seconds=after_s))
+
+    async def renew(self, taken: StoredUpload) -> None:
+        """Nobody else may take it for another `LEASE_S`, unless somebody has."""
+        await self._database.row(_RENEW, taken.upload.id, taken.tries, timedelta(seconds=LEASE_S))
 
     async def finish(self, upload: Upload, analysis: Analysis | None) -> Upload | None:
         """Store the analysis; None means no sound.

@@ -22,11 +22,11 @@ from omnisonic.models import Upload
 from omnisonic.observability.trace_context import continued
 from omnisonic.stores.bus.events import RoomSaid
 from omnisonic.stores.storage import NoSuchObject, Storage
-from omnisonic.studio.attempts import attempt
+from omnisonic.studio.attempts import attempt, renewing
 from omnisonic.studio.job_loop import JobLoop
 from omnisonic.studio.media.analyser import CannotAnalyse
 from omnisonic.studio.uploads import Analysis, StoredUpload
-from omnisonic.studio.uploads.analysis_queue import AnalysisQueue
+from omnisonic.studio.uploads.analysis_queue import BEAT_S, AnalysisQueue
 from omnisonic.studio.uploads.object_copy import copied_object
 
 AT_ONCE: Final = 2
@@ -58,6 +58,7 @@ class AnalysisWorker:
         self._storage = storage
         self._analyse = analyse
         self._publish = publish
+        self._sleep = sleep
         self._jobs = JobLoop(
             self.analyse_next,
             storage,
@@ -79,6 +80,7 @@ class AnalysisWorker:
         Raises:
             Unavailable, TimeoutError: A store does not answer; the upload was given back.
             CannotAnalyse, OSError: It cannot be analysed here; the same.
+            Crashed: The upload is taken again when its lease is over.
             Exception: What else `analyse` raises; the upload is taken again when its lease is over.
         """
         stored = await self._queue.take()
@@ -87,7 +89,16 @@ class AnalysisWorker:
         attributes: dict[str, AttributeValue] = {"upload": stored.upload.id, "bytes": stored.upload.file_size}
         with self._tracer.start_as_current_span("upload.analyse", continued(stored.trace), attributes=attributes):
             release = partial(self._queue.release, stored)
-            async with attempt(release, CannotAnalyse, not_released="analysis.not_released"):
+            async with (
+                attempt(release, CannotAnalyse, not_released="analysis.not_released"),
+                renewing(
+                    partial(self._queue.renew, stored),
+                    BEAT_S,
+                    sleep=self._sleep,
+                    not_renewed="analysis.lease_not_renewed",
+                    upload=stored.upload.id,
+                ),
+            ):
                 changed = await self._queue.finish(stored.upload, await self._analyse_object(stored))
             if changed is not None:
                 await self._publish_change(changed)
@@ -96,7 +107,7 @@ class AnalysisWorker:
     async def _analyse_object(self, stored: StoredUpload) -> Analysis | None:
         """Download the object into a temporary file and analyse that. None when it is gone, or has no sound."""
         try:
-            async with copied_object(self._storage, stored.key) as file:
+            async with copied_object(self._storage, stored.key, stored.upload.file_size) as file:
                 return await self._analyse(file)
         except NoSuchObject:
             return None  # removed meanwhile, or lost

@@ -81,6 +81,9 @@ class Queue(AnalysisQueue):
         self.done.append(analysis)
         return upload
 
+    async def renew(self, taken: StoredUpload) -> None:
+        """No lease ends."""
+
     async def release(self, taken: StoredUpload, after_s: float) -> None:
         if self.leased.pop(taken.upload.id, None) == taken:
             self.released.append(after_s)
