@@ -1,4 +1,4 @@
-"""The structure of files, where FFmpeg needs help: ID3 tags, chunks, the links of a chained Ogg. Blocking.
+"""The structure of files, where FFmpeg needs help: ID3 tags, chunks, boxes, the links of a chained Ogg. Blocking.
 
 Nothing is decoded. Chunks (WAV, RF64, W64, AIFF, CAF) are walked up to the samples, at most `MOST_CHUNKS`, to find
 three things: a chunk of an odd size without the padding byte that must follow it, behind which FFmpeg loses its way;
@@ -38,6 +38,19 @@ KNOWN_CHUNKS: Final = (
     b"JUNK",
 )
 """Chunks that follow others in a WAV."""
+
+BOX: Final = struct.Struct(">I4s")
+"""Of MP4 and QuickTime: the size of a box with its header, and its type."""
+FIRST_BOX: Final = b"ftyp"
+MOST_BRANDS_BYTES: Final = 4_096
+PICTURES: Final = (b"mif1", b"msf1", b"miaf", b"heic", b"heix", b"hevc", b"hevx", b"avif", b"avis", b"crx ")
+"""Brands of pictures, which are in boxes, too."""
+FILLERS: Final = (b"wide", b"free", b"skip")
+MOST_FILLER_BYTES: Final = 16_777_216
+"""Room that a camera leaves at the beginning for the index. Four letters are never so small a number."""
+FILM_BOXES: Final = (b"mdat", b"moov")
+SIZES_OF_REST: Final = (0, 1)
+"""Sizes of a box that ends with the file, and of one whose size comes later."""
 
 EXTENSIBLE: Final = 0xFFFE
 """The tag of a format that says how many bits of each sample are valid."""
@@ -142,6 +155,24 @@ def tag_bytes(head: bytes) -> int:
     for byte in head[6:TAG_HEADER_BYTES]:
         size = size << 7 | byte
     return TAG_HEADER_BYTES + size + (TAG_FOOTER_BYTES if head[5] & HAS_FOOTER else 0)
+
+
+def begins_as_film(head: bytes) -> bool:
+    """Whether a file that begins with `head` seems to be MP4 or QuickTime, of any brand, with the index anywhere. Pure.
+
+    Files of QuickTime have no brand: they begin with their samples or their index, or with fillers before these.
+    """
+    at = 0
+    while len(head) >= at + BOX.size:
+        size, name = BOX.unpack_from(head, at)
+        if at == 0 and name == FIRST_BOX:
+            return BOX.size + 8 <= size <= MOST_BRANDS_BYTES and head[BOX.size : BOX.size + 4] not in PICTURES
+        if name in FILM_BOXES:
+            return size in SIZES_OF_REST or size >= BOX.size
+        if name not in FILLERS or not BOX.size <= size <= MOST_FILLER_BYTES:
+            return False
+        at += size
+    return at > 0
 
 
 class ChunkFormat(NamedTuple):

@@ -1,7 +1,8 @@
 """Content inspection: size, SHA-256 and media type of a file, computed while it is stored.
 
 The first bytes tell the media type. When they are of no kind that is known here, `identify` is asked, which tries to
-decode them in a sandbox (`omnisonic.studio.media.identifier`).
+decode them in a sandbox (`omnisonic.studio.media.identifier`). A film may have its index at its end, so that nothing of
+its beginning can be decoded: then its first boxes tell.
 
 Overload: about one block is in memory; of a file that begins with tags, as many blocks as hold them, at most
 `MOST_TAG_BYTES`. Crash and shutdown: nothing is kept.
@@ -15,7 +16,7 @@ import filetype  # type: ignore[import-untyped]
 
 from omnisonic.errors import InvalidInput
 from omnisonic.stores.storage import in_blocks
-from omnisonic.studio.media.containers import MOST_TAGS, tag_bytes
+from omnisonic.studio.media.containers import MOST_TAGS, begins_as_film, tag_bytes
 from omnisonic.studio.media.containers import TAG_HEADER_BYTES as TAG_HEADER_BYTES
 from omnisonic.studio.uploads import ReceivedFile, UnsupportedMedia, UploadTooLarge
 
@@ -24,6 +25,7 @@ HEAD_BYTES: Final = 8192
 MOST_TAG_BYTES: Final = 4_194_304
 """A file with longer tags is treated as MP3: most tags are in front of MP3."""
 TAGGED: Final = "audio/mpeg"
+FILM: Final = "video/mp4"
 ACCEPTED: Final = ("audio/", "image/", "video/")
 
 USUAL: Final = {"audio/x-wav": "audio/wav", "audio/x-flac": "audio/flac", "audio/x-aiff": "audio/aiff"}
@@ -65,6 +67,8 @@ class ContentInspection:
         mime_type = _guess(head[:HEAD_BYTES]) if head else None
         if mime_type is None and head:
             mime_type = await self._identify(head)
+        if mime_type is None and begins_as_film(head):
+            mime_type = FILM
         if mime_type is None and tags:
             mime_type = TAGGED
         if mime_type is None or not mime_type.startswith(ACCEPTED):
