@@ -86,7 +86,7 @@ async def open_stores(settings: Settings, redis_url: str, database_url: str) -> 
             ),
             resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
             retention=UploadRetention(database),
-            segments=SegmentStore(database, use),
+            segments=SegmentStore(database, use, quota_bytes=settings.upload_quota_bytes),
             files=SessionFiles(database, use),
             exports=ExportStore(
                 database,

@@ -89,7 +89,8 @@ async def _work(
         analyse, mix_files = partial(analyse_file, at_idle_priority=yields), partial(mix, at_idle_priority=yields)
         analysis_worker = AnalysisWorker(AnalysisQueue(database), storage, analyse, publish)
         cut = partial(Cutting, at_idle_priority=yields)
-        segment_worker = SegmentWorker(SegmentQueue(database), storage, cut)
+        segment_queue = SegmentQueue(database, quota_bytes=settings.upload_quota_bytes)
+        segment_worker = SegmentWorker(segment_queue, storage, cut)
         queue, telemetry = ExportQueue(database), ExportTelemetry()
         export_worker = ExportWorker(
             queue,

@@ -245,7 +245,7 @@ def _stores(
             tell=room_events.tell,
         ),
         resumable=ResumableStore(database, use, quota_bytes=settings.upload_quota_bytes, tell=room_events.tell),
-        segments=SegmentStore(database, use),
+        segments=SegmentStore(database, use, quota_bytes=settings.upload_quota_bytes),
         files=SessionFiles(database, use),
         exports=ExportStore(
             database,

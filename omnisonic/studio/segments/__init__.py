@@ -17,7 +17,7 @@ whoever opens the session wants to hear it at once; for everything else, uploads
 when somebody asks for them. They take more room than most files do, and most of those are never played in segments.
 
 All segments of an upload are one object, so they are there together or not at all. They go with their upload, and count
-towards nobody's quota.
+towards nobody's quota; what they may take in all is bounded by it (`.room`).
 """
 
 from typing import Final
@@ -46,7 +46,7 @@ class SegmentsPending(OmnisonicError):
 
 
 class NoSegments(OmnisonicError):
-    """There are no segments of this file, and there will be none."""
+    """There are no segments of this file. There will be none, or not while their uploader has no room for them."""
 
     code = "no_segments"
 

@@ -14,6 +14,7 @@ from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.mixdown import RATE_HZ
 from omnisonic.studio.segments import FORMAT, NoSegments, NoSuchSegment, Segments, SegmentsPending, StoredSegment
+from omnisonic.studio.segments.room import NO_ROOM, has_room
 from omnisonic.studio.uploads import NoSuchUpload
 from omnisonic.studio.uploads.upload_statements import IS_VISIBLE
 
@@ -48,15 +49,18 @@ DELETE FROM upload_segments WHERE object_key = $1
 class SegmentStore:
     """The segments in `database`. `use` notes that sign-ins are used; stores on the same database may share it.
 
+    A user's segments may take some times the room of `quota_bytes` (`.room`); 0: any.
+
     Raises:
         Unavailable: Every method, when the database does not answer.
         NotSignedIn: Every method that takes a sign-in, when it has ended.
         NoSuchUpload: Every method that takes an upload, when this user cannot see it.
-        SegmentsPending, NoSegments: The same, when the segments are not there yet, or never will be.
+        SegmentsPending, NoSegments: The same, when the segments are not there yet, or will not be.
     """
 
-    def __init__(self, database: Database, use: LoginUse | None = None) -> None:
+    def __init__(self, database: Database, use: LoginUse | None = None, *, quota_bytes: int = 0) -> None:
         self._database = database
+        self._quota_bytes = quota_bytes
         self._use = use or LoginUse(database)
 
     async def describe(self, login: LoginId, upload: UploadId) -> Segments:
@@ -100,5 +104,7 @@ class SegmentStore:
             if not row["has_sound"]:
                 raise NoSegments
             if not row["is_waiting"]:
+                if not await has_room(self._database, upload, self._quota_bytes):
+                    raise NoSegments(NO_ROOM)
                 await self._database.row(_REQUEST, uuid_or_none(upload))
         raise SegmentsPending

@@ -31,6 +31,7 @@ from omnisonic.studio.attempts import attempt, renewing
 from omnisonic.studio.job_loop import JobLoop
 from omnisonic.studio.segments import FOLDER, MEDIA_TYPE, CannotCut, MadeSegments, NoSegments
 from omnisonic.studio.segments.cutting import Cutting
+from omnisonic.studio.segments.room import NO_ROOM
 from omnisonic.studio.segments.segment_queue import BEAT_S, SegmentQueue
 from omnisonic.studio.uploads import StoredUpload
 from omnisonic.studio.uploads.object_copy import copied_object
@@ -109,6 +110,10 @@ class SegmentWorker:
         return True
 
     async def _make_segments(self, stored: StoredUpload) -> None:
+        if not await self._queue.has_room(stored.upload.id):
+            _log.info("segments.none", extra={"upload": stored.upload.id, "reason": NO_ROOM})
+            await self._queue.drop(stored.upload.id)
+            return
         try:
             async with copied_object(self._storage, stored.key, stored.upload.file_size) as file:
                 await self._put_segments(stored.upload.id, self._cut(file))
