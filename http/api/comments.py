@@ -119,7 +119,10 @@ class Comments:
 
     @describe_route(Ok, 400, 401, 403, 404, 415, 503, security=COOKIE)
     async def remove(self, comment_id: CommentId) -> Response:
-        """Remove a comment. For its author and the session's owner. With replies it stays, without its text."""
+        """Remove a comment. For its author and the session's owner; what a guest wrote, also for every editor.
+
+        With replies it stays, without its text.
+        """
         refuse_body()
         removed = await self._store.remove(self._login(), comment_id)
         news = [news_of_comment_removal(gone) for gone in removed.gone]

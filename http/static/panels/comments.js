@@ -3,23 +3,19 @@
 // The song keeps the comments; this shows them, and sends what is written here.
 
 import { ask } from "../controls/api.js";
-import { colourClass } from "../room/roster.js";
+import { sendsByEnter } from "../controls/entering.js";
+import { arrange } from "../room/roster.js";
 import { barInWords } from "../room/transport.js";
-import { showPlaces } from "./places.js";
-
-const moments = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
-const GONE = "This comment was removed.";
+import { Thread } from "./comment_thread.js";
 
 const part = (id) => document.getElementById(id);
 
 export class Comments {
   #song;
   #path;
-  #myId;
-  #rights;
-  #go;
   #conductor;
   #lost;
+  #desk;
   // By the id of the first comment.
   #threads = new Map();
   #showsSettled = false;
@@ -32,17 +28,24 @@ export class Comments {
   constructor(sessionId, myId, { song, conductor, rights, go, lost }) {
     this.#song = song;
     this.#path = `/api/sessions/${sessionId}/comments`;
-    this.#myId = myId;
-    this.#rights = rights;
-    this.#go = go;
     this.#conductor = conductor;
     this.#lost = lost;
+    this.#desk = {
+      path: this.#path,
+      // What guests wrote is also the editors' to remove.
+      mayRemove: ({ author, guest }) => author.id === myId || rights.isOwner || (guest && rights.mayChange),
+      go,
+      beatsPerBar: () => conductor.beatsPerBar,
+      send: (button, act) => this.#send(button, act),
+      heard: (type, payload) => song.heard(type, payload),
+      removed: (id) => this.#removed(id),
+    };
     const form = part("comment-form");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#add();
     });
-    part("comment-text").addEventListener("keydown", submitsByEnter);
+    sendsByEnter(part("comment-text"));
     part("comment-pinned").addEventListener("change", () => this.#drawPin());
     part("comment-text").addEventListener("focus", () => this.#drawPin());
     part("comment-text").addEventListener("input", ({ target }) => {
@@ -56,6 +59,7 @@ export class Comments {
     song.addEventListener("comments", () => this.draw());
     conductor.addEventListener("change", () => this.#drawPin());
     this.draw();
+    form.inert = false;
   }
 
   // Bring this one into sight.
@@ -78,27 +82,43 @@ export class Comments {
   }
 
   draw() {
-    const { comments } = this.#song;
-    const firsts = comments.filter(({ parentId }) => parentId === null).sort(newestFirst);
+    const firsts = this.#song.comments.filter(({ parentId }) => parentId === null);
     const settled = firsts.filter(({ resolved }) => resolved);
-    const shown = this.#showsSettled ? firsts : firsts.filter(({ resolved }) => !resolved);
     const list = part("comments");
-    const there = new Set(firsts.map(({ id }) => id));
-    for (const [id, thread] of this.#threads) {
-      if (there.has(id)) continue;
-      thread.row.remove();
-      this.#threads.delete(id);
-    }
-    shown.forEach((comment, place) => {
-      const replies = comments.filter(({ parentId }) => parentId === comment.id).sort((one, other) => newestFirst(other, one));
-      const { row } = this.#threadOf(comment, replies);
-      if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
-    });
-    while (list.children.length > shown.length) list.lastElementChild.remove();
-    list.hidden = shown.length === 0;
     part("no-comments").hidden = firsts.length > 0;
     part("comments-settled").hidden = settled.length === 0;
     part("comments-settled").textContent = this.#showsSettled ? "Hide what is resolved" : `Show ${settled.length} resolved`;
+    const rows = this.#drawThreads(firsts);
+    list.hidden = rows.length === 0;
+    arrange(list, rows, (row) => (row?.querySelector('[data-act="reply"]') ?? part("comment-text")).focus());
+  }
+
+  // The rows to show. A thread in which somebody is writing stays, whatever becomes of it.
+  #drawThreads(firsts) {
+    const there = new Set(firsts.map(({ id }) => id));
+    const gone = [...this.#threads.values()].filter(({ comment }) => !there.has(comment.id));
+    for (const { comment, isWritten } of gone) if (!isWritten) this.#threads.delete(comment.id);
+    const kept = gone.filter(({ isWritten }) => isWritten).map(({ comment }) => ({ ...comment, text: null }));
+    const replies = this.#replies();
+    return [...firsts, ...kept].sort(newestFirst).flatMap((comment) => {
+      const { id, resolved } = comment;
+      if (resolved && !this.#showsSettled && !this.#threads.get(id)?.isWritten) return [];
+      if (!this.#threads.has(id)) this.#threads.set(id, new Thread(this.#desk));
+      const thread = this.#threads.get(id);
+      thread.draw(comment, replies.get(id) ?? []);
+      return [thread.row];
+    });
+  }
+
+  // By the id of the first comment, oldest first.
+  #replies() {
+    const replies = new Map();
+    for (const reply of [...this.#song.comments].sort((one, other) => newestFirst(other, one))) {
+      if (reply.parentId === null) continue;
+      if (!replies.has(reply.parentId)) replies.set(reply.parentId, []);
+      replies.get(reply.parentId).push(reply);
+    }
+    return replies;
   }
 
   // --- writing -------------------------------------------------------------------------------------------------------
@@ -121,17 +141,22 @@ export class Comments {
 
   async #add() {
     const text = part("comment-text").value.trim();
-    if (!text || part("comment-send").getAttribute("aria-disabled") === "true") return;
+    if (!text) return;
     const pin = part("comment-pinned").checked ? this.#place : {};
     await this.#send(part("comment-send"), async () => {
       const { comment } = await ask("POST", this.#path, { text, ...pin });
-      part("comment-text").value = "";
-      this.#pin = this.#begunAtBeat = null;
+      // What was typed meanwhile stays.
+      if (part("comment-text").value.trim() === text) {
+        part("comment-text").value = "";
+        this.#pin = this.#begunAtBeat = null;
+      }
       this.#song.heard("comment.added", comment);
     });
   }
 
+  // One after the other: a second press meanwhile is none.
   async #send(button, act) {
+    if (button.getAttribute("aria-disabled") === "true") return;
     button.setAttribute("aria-disabled", "true");
     this.#fail("");
     try {
@@ -148,127 +173,15 @@ export class Comments {
     part("comments-problem").hidden = !words;
   }
 
-  // --- a thread ------------------------------------------------------------------------------------------------------
-
-  #threadOf(comment, replies) {
-    const key = JSON.stringify([comment, replies, this.#conductor.beatsPerBar]);
-    const before = this.#threads.get(comment.id);
-    if (before?.key === key) return before;
-    const row = part("comment-thread").content.firstElementChild.cloneNode(true);
-    row.dataset.id = comment.id;
-    row.classList.toggle("is-resolved", comment.resolved);
-    this.#fill(row.querySelector(".comment"), comment);
-    row.querySelector(".replies").replaceChildren(...replies.map((reply) => this.#reply(reply)));
-    this.#wire(row, comment);
-    // What somebody writes there is not lost when the thread changes.
-    const written = before?.row.querySelector("textarea");
-    if (written?.value) {
-      row.querySelector("textarea").value = written.value;
-      row.querySelector(".reply-form").hidden = false;
-    }
-    before?.row.replaceWith(row);
-    const thread = { key, row };
-    this.#threads.set(comment.id, thread);
-    return thread;
-  }
-
-  #reply(reply) {
-    const item = document.createElement("li");
-    item.className = "comment";
-    item.append(...part("comment-words").content.cloneNode(true).children);
-    this.#fill(item, reply);
-    return item;
-  }
-
-  #fill(element, comment) {
-    const { author, text, createdAt, editedAt } = comment;
-    const name = element.querySelector("strong");
-    name.textContent = author.name;
-    element.classList.add(colourClass(author.id ?? author.name));
-    element.querySelector(".comment-guest").hidden = !comment.guest;
-    const stamp = element.querySelector("time");
-    stamp.dateTime = createdAt;
-    stamp.textContent = moments.format(new Date(createdAt)) + (editedAt ? ", changed" : "");
-    const words = element.querySelector(".comment-text");
-    words.classList.toggle("quiet", text === null);
-    const options = { go: this.#go, beatsPerBar: () => this.#conductor.beatsPerBar };
-    showPlaces(words, text ?? GONE, options);
-    this.#fillPin(element.querySelector(".comment-pin"), comment);
-    const remove = element.querySelector('[data-act="remove"]');
-    remove.hidden = text === null || !(author.id === this.#myId || this.#rights.isOwner);
-    remove.addEventListener("click", () => this.#remove(comment, remove));
-  }
-
-  #fillPin(pin, { atBeat, pinnedName, parentId }) {
-    pin.hidden = parentId !== null || (atBeat === null && !pinnedName);
-    if (pin.hidden) return;
-    const place = atBeat === null ? "" : `bar ${barInWords(atBeat, this.#conductor.beatsPerBar)}`;
-    pin.textContent = [pinnedName, place].filter(Boolean).join(", ");
-    pin.disabled = atBeat === null;
-    pin.addEventListener("click", () => this.#go({ beat0: atBeat }));
-  }
-
-  #wire(row, comment) {
-    const find = (act) => row.querySelector(`[data-act="${act}"]`);
-    const form = row.querySelector(".reply-form");
-    const field = form.querySelector("textarea");
-    find("reply").addEventListener("click", () => {
-      form.hidden = false;
-      field.focus();
-    });
-    field.addEventListener("keydown", submitsByEnter);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      const text = field.value.trim();
-      if (!text) return;
-      this.#send(find("send"), async () => {
-        const answer = await ask("POST", this.#path, { text, parentId: comment.id });
-        this.#clearReply(comment.id);
-        this.#song.heard("comment.added", answer.comment);
-      });
-    });
-    const resolve = find("resolve");
-    resolve.textContent = comment.resolved ? "Open again" : "Resolve";
-    resolve.addEventListener("click", () =>
-      this.#send(resolve, async () => {
-        const answer = await ask("PATCH", `/api/comments/${comment.id}`, { resolved: !comment.resolved });
-        this.#song.heard("comment.changed", answer.comment);
-      }),
-    );
-    const by = row.querySelector(".resolved-by");
-    by.hidden = !comment.resolved;
-    by.textContent = comment.resolvedBy ? `Resolved by ${comment.resolvedBy.name}` : "Resolved";
-  }
-
-  // The room may have told of the reply before it was answered: then the thread is drawn anew already.
-  #clearReply(commentId) {
-    const row = this.#threads.get(commentId)?.row;
-    if (!row) return;
-    const form = row.querySelector(".reply-form");
-    form.reset();
-    form.hidden = true;
-    row.querySelector('[data-act="reply"]').focus();
-  }
-
-  #remove({ id, parentId, text }, button) {
-    if (text === null) return;
-    this.#send(button, async () => {
-      await ask("DELETE", `/api/comments/${id}`);
-      part("comment-text").focus();
-      const hasReplies = parentId === null && this.#song.comments.some((each) => each.parentId === id);
-      const comment = this.#song.comments.find((each) => each.id === id);
-      if (hasReplies) this.#song.heard("comment.changed", { ...comment, text: null });
-      else this.#song.heard("comment.removed", { commentId: id });
-    });
+  // It is there no more; with replies, only its words are gone.
+  #removed(id) {
+    const comment = this.#song.comments.find((each) => each.id === id);
+    const hasReplies = comment?.parentId === null && this.#song.comments.some(({ parentId }) => parentId === id);
+    if (hasReplies) this.#song.heard("comment.changed", { ...comment, text: null });
+    else this.#song.heard("comment.removed", { commentId: id });
   }
 }
 
 function newestFirst(one, other) {
   return new Date(other.createdAt) - new Date(one.createdAt) || (one.id < other.id ? 1 : -1);
-}
-
-function submitsByEnter(event) {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  event.target.form.requestSubmit();
 }

@@ -13,8 +13,6 @@ export class Roster {
   #list;
   #stack;
   #myId;
-  // What was shown of that last.
-  #alone = "";
   // By member id. A row's `member` is who it shows.
   #rows = new Map();
   // Those who were taken off the list last, by member id: they are spoken of once more.
@@ -42,25 +40,24 @@ export class Roster {
     const present = new Set(members.map(({ memberId }) => memberId));
     const gone = [...this.#rows].filter(([memberId]) => !present.has(memberId));
     if (gone.length > 0) this.#gone = new Map(gone.map(([memberId, { member }]) => [memberId, member]));
-    for (const [memberId, row] of gone) this.#remove(memberId, row);
+    for (const [memberId] of gone) this.#rows.delete(memberId);
     const sorted = [...members].sort((one, other) => this.#compare(one, other));
-    sorted.forEach((member, place) => {
-      const row = this.#rowOf(member);
-      if (this.#list.children[place] !== row) this.#list.insertBefore(row, this.#list.children[place] ?? null);
-    });
+    arrange(this.#list, sorted.map((member) => this.#rowOf(member)), () => this.#refocus());
     this.#stack.replaceChildren(...sorted.slice(0, STACKED).map((member) => badge(member)));
   }
 
   // Who listens alone, and whether I follow them: `alone` are member ids; `turn(memberId)` follows, or follows no more.
   showAlone(alone, following, turn) {
-    const key = JSON.stringify([alone, following, [...this.#rows.keys()]]);
-    if (key === this.#alone) return;
-    this.#alone = key;
     for (const [memberId, row] of this.#rows) {
-      row.alone = alone.includes(memberId);
-      row.querySelector(".button")?.remove();
-      if (row.alone) row.querySelector(".led").before(followButton(row.member, memberId === following, () => turn(memberId)));
-      draw(row, row.member);
+      const isAlone = alone.includes(memberId);
+      if (row.alone !== isAlone) {
+        row.alone = isAlone;
+        draw(row, row.member);
+      }
+      // The same button as long as there is one: it may have the focus.
+      row.turn = () => turn(memberId);
+      if (isAlone) drawFollow(row, memberId === following);
+      else if (row.button) this.#removeFollow(row);
     }
   }
 
@@ -73,9 +70,16 @@ export class Roster {
     row.speaking = setTimeout(() => row.classList.remove("speaking"), SPEAKING_MS);
   }
 
-  #remove(memberId, row) {
-    row.remove();
-    this.#rows.delete(memberId);
+  #removeFollow(row) {
+    const hadFocus = row.button === document.activeElement;
+    row.button.remove();
+    row.button = null;
+    if (hadFocus) this.#refocus();
+  }
+
+  // What had the focus is gone: the menu that the list is in gets it.
+  #refocus() {
+    this.#list.closest("details")?.querySelector("summary").focus();
   }
 
   #rowOf(member) {
@@ -115,13 +119,21 @@ function plain(name) {
   return name.trim().toLowerCase();
 }
 
-function followButton({ displayName }, isFollowed, act) {
+function drawFollow(row, isFollowed) {
+  row.button ??= newFollowButton(row);
+  const words = isFollowed ? "Unfollow" : "Follow";
+  const label = `${words} ${row.member.displayName}`;
+  if (row.button.getAttribute("aria-label") === label) return;
+  row.button.textContent = words;
+  row.button.setAttribute("aria-label", label);
+}
+
+function newFollowButton(row) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "button";
-  button.textContent = isFollowed ? "Unfollow" : "Follow";
-  button.setAttribute("aria-label", `${button.textContent} ${displayName}`);
-  button.addEventListener("click", act);
+  button.addEventListener("click", () => row.turn());
+  row.querySelector(".led").before(button);
   return button;
 }
 
@@ -156,6 +168,23 @@ function draw(row, member) {
     .join(", ");
   about.title = about.textContent;
   row.classList.toggle("away", isAway(member));
+}
+
+// --- lists that change -----------------------------------------------------------------------------------------------
+
+// Have these rows in the list, in this order, and no others. The row with the focus is not moved, as it would lose it: the
+// others move around it. When it goes, `refocus(row)` gets what stands in its place now, or last; undefined: there is none.
+export function arrange(list, rows, refocus = () => {}) {
+  const before = [...list.children];
+  const held = before.find((row) => row.contains(document.activeElement));
+  const wanted = new Set(rows);
+  for (const row of before) if (!wanted.has(row)) row.remove();
+  let next = null;
+  for (const row of [...rows].reverse()) {
+    if (row !== held && (row.parentElement !== list || row.nextElementSibling !== next)) list.insertBefore(row, next);
+    next = row;
+  }
+  if (held && !wanted.has(held)) refocus(rows[before.indexOf(held)] ?? rows.at(-1));
 }
 
 // --- how a member looks ----------------------------------------------------------------------------------------------

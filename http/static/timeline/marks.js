@@ -3,7 +3,7 @@
 // A press goes there. Who may change them drags them, and opens their form with a double click, F2 or Enter; by the
 // keyboard they move as clips do, and Delete removes them.
 
-import { colourClass, initials } from "../room/roster.js";
+import { arrange, colourClass, initials } from "../room/roster.js";
 
 const STILL_PX = 4;
 
@@ -16,6 +16,7 @@ export class Marks {
   #told;
   #mayChange;
   #rows = new Map();
+  #pins = new Map();
 
   // `told`: `edit(marker)` opens its form, `openComment(id)`, `failed(problem)`, `say(words)`.
   constructor({ view, song, conductor, rights }, told) {
@@ -29,26 +30,30 @@ export class Marks {
   drawMarkers() {
     const { markers } = this.#song;
     const there = new Set(markers.map(({ id }) => id));
-    for (const [id, row] of this.#rows) {
-      if (there.has(id)) continue;
-      row.remove();
-      this.#rows.delete(id);
-    }
-    markers.forEach((marker, place) => {
+    for (const id of this.#rows.keys()) if (!there.has(id)) this.#rows.delete(id);
+    const rows = markers.map((marker) => {
       if (!this.#rows.has(marker.id)) this.#rows.set(marker.id, this.#markerRow(marker.id));
       const row = this.#rows.get(marker.id);
       this.#drawMarker(row, marker);
-      // Only what is elsewhere is moved: moving takes the focus away.
-      if (part("sections").children[place] !== row) part("sections").insertBefore(row, part("sections").children[place] ?? null);
+      return row;
     });
+    arrange(part("sections"), rows, refocus);
   }
 
   // First comments of threads that are not resolved.
   drawPins() {
     const pinned = this.#song.comments.filter(({ atBeat, parentId, resolved, exportId, text }) =>
       atBeat !== null && parentId === null && !resolved && exportId === null && text !== null);
-    part("pins").replaceChildren(...pinned.map((comment) => this.#pin(comment)));
-    part("pins").hidden = pinned.length === 0;
+    const there = new Set(pinned.map(({ id }) => id));
+    for (const id of this.#pins.keys()) if (!there.has(id)) this.#pins.delete(id);
+    const rows = pinned.sort(byPlace).map((comment) => {
+      if (!this.#pins.has(comment.id)) this.#pins.set(comment.id, this.#pinRow(comment));
+      const row = this.#pins.get(comment.id);
+      this.#drawPin(row, comment);
+      return row;
+    });
+    part("pins").hidden = rows.length === 0;
+    arrange(part("pins"), rows, refocus);
   }
 
   // --- markers -------------------------------------------------------------------------------------------------------
@@ -145,12 +150,9 @@ export class Marks {
   }
 
   async #remove(marker) {
-    const rows = [...this.#rows.keys()];
-    const next = this.#rows.get(rows[rows.indexOf(marker.id) + 1] ?? rows[rows.indexOf(marker.id) - 1]);
     try {
       await this.#song.annotations.removeMarker(marker.id);
       this.#told.say(`${marker.name} is removed.`);
-      (next?.firstElementChild ?? part("bars")).focus();
     } catch (problem) {
       this.#told.failed(problem);
     }
@@ -158,16 +160,11 @@ export class Marks {
 
   // --- comments ------------------------------------------------------------------------------------------------------
 
-  #pin({ id, author, atBeat, text }) {
+  #pinRow({ id, atBeat }) {
     const row = document.createElement("li");
     row.className = "pin";
-    row.style.setProperty("--begin", this.#view.scale.secondsAt(atBeat));
     const button = document.createElement("button");
     button.type = "button";
-    button.className = colourClass(author.id ?? author.name);
-    button.textContent = initials(author.name).slice(0, 2);
-    button.setAttribute("aria-label", `Comment by ${author.name} at bar ${this.#view.scale.placeAsText(atBeat)}: ${text}`);
-    button.title = `${author.name}: ${text}`;
     button.addEventListener("click", () => {
       this.#conductor.locate(atBeat);
       this.#told.openComment(id);
@@ -175,6 +172,25 @@ export class Marks {
     row.append(button);
     return row;
   }
+
+  #drawPin(row, { author, atBeat, text }) {
+    row.style.setProperty("--begin", this.#view.scale.secondsAt(atBeat));
+    const button = row.firstElementChild;
+    button.className = colourClass(author.id ?? author.name);
+    button.textContent = initials(author.name);
+    button.setAttribute("aria-label", `Comment by ${author.name} at bar ${this.#view.scale.placeAsText(atBeat)}: ${text}`);
+    button.title = `${author.name}: ${text}`;
+  }
+}
+
+// From left to right.
+function byPlace(one, other) {
+  return one.atBeat - other.atBeat || (one.id < other.id ? -1 : 1);
+}
+
+// What had the focus is gone: the next one gets it, or the ruler.
+function refocus(row) {
+  (row?.firstElementChild ?? part("bars")).focus();
 }
 
 // Both ends of a section move together, unless it is its end that is held.

@@ -117,6 +117,7 @@ def test_two_people_hear_it_together(visit: Visit, shared_site: Web) -> None:
     ada.locator("#company > summary").click()
     ada.get_by_role("button", name="Follow Bo").click()
     button(ada, "Pause")
+    expect(ada.get_by_role("button", name="Unfollow Bo")).to_be_focused()
     ada.locator("#together").click()
     button(ada, "Play")
     bo.locator("#together").click()
