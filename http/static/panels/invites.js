@@ -11,6 +11,7 @@ export class Invites {
   #path;
   #fail;
   #shownId = "";
+  #isMaking = false;
 
   // `path` is the session's in the API; `fail(words)` shows what went wrong.
   constructor(path, fail) {
@@ -45,7 +46,10 @@ export class Invites {
     return part("invite-role").querySelector(":checked").value;
   }
 
+  // One press, one link: of two, only the second would be shown. And it stays one for that role.
   async #make() {
+    if (this.#isMaking) return;
+    this.#drawMaking(true);
     try {
       const { url, id, expiresAt } = await ask("POST", this.#path, { role: this.#role });
       this.#shownId = id;
@@ -59,7 +63,15 @@ export class Invites {
       await this.refresh();
     } catch (problem) {
       this.#fail(problem.message);
+    } finally {
+      this.#drawMaking(false);
     }
+  }
+
+  #drawMaking(isMaking) {
+    this.#isMaking = isMaking;
+    part("invite-role").disabled = isMaking;
+    part("invite-make").setAttribute("aria-disabled", String(isMaking));
   }
 
   #line({ id, role, createdAt, expiresAt }) {

@@ -1,6 +1,7 @@
 // Who shares the session and as what; the owner changes roles, takes them back, and passes the session on.
 
 import { ask } from "../controls/api.js";
+import { twice } from "../controls/twice.js";
 import { avatar } from "../room/roster.js";
 import { Invites } from "./invites.js";
 
@@ -61,8 +62,8 @@ export class People {
     const acts = document.createElement("div");
     acts.className = "person-acts";
     // Twice: the one takes away what the owner cannot take back, the other also the links they came by.
-    const passing = twice("Make owner", "Hand it over", `Make ${name} the owner`, () => this.#passOn(person));
-    const removing = twice("Remove", "Remove for good", `Remove ${name}`, () => this.#remove(person));
+    const passing = twice("Make owner", "Hand it over", name, () => this.#passOn(person));
+    const removing = twice("Remove", "Remove for good", name, () => this.#remove(person));
     acts.append(this.#choice(person, name), passing, removing);
     return acts;
   }
@@ -112,22 +113,6 @@ export class People {
     part("people-problem").textContent = words;
     part("people-problem").hidden = !words;
   }
-}
-
-// A button that is pressed twice, the second time in other words.
-function twice(words, sureWords, label, act) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "button";
-  button.textContent = words;
-  button.setAttribute("aria-label", label);
-  const turn = (isSure) => {
-    button.textContent = isSure ? sureWords : words;
-    button.classList.toggle("danger", isSure);
-  };
-  button.addEventListener("blur", () => turn(false));
-  button.addEventListener("click", () => (button.textContent === words ? turn(true) : act()));
-  return button;
 }
 
 function nameOf(person) {

@@ -4,6 +4,7 @@
 
 import { ask } from "../controls/api.js";
 import { copies } from "../controls/copying.js";
+import { twice } from "../controls/twice.js";
 
 const DAY_MS = 86_400_000;
 const ENDED = "share_not_found";
@@ -17,6 +18,8 @@ export class ShareDialog {
   #lost;
   #path = "";
   #shownId = "";
+  // The paths at which a link is being made.
+  #making = new Set();
 
   // `mayChange`: whether links may be made and revoked; a listener only sees them. `lost(problem)`: whether a problem ends
   // everything, such as a session that is not shared any more.
@@ -46,6 +49,7 @@ export class ShareDialog {
     this.#showLink("");
     this.#say("");
     this.#fail("");
+    this.#drawMaking();
     this.#dialog.showModal();
     await this.#refresh();
   }
@@ -69,6 +73,10 @@ export class ShareDialog {
 
   async #make() {
     const path = this.#path;
+    // One press, one link: of two, only the second would be shown.
+    if (this.#making.has(path)) return;
+    this.#making.add(path);
+    this.#drawMaking();
     const { download, comments, days: howLong } = this.#part("make").elements;
     const expiresAt = new Date(Date.now() + Number(howLong.value) * DAY_MS).toISOString();
     try {
@@ -83,7 +91,15 @@ export class ShareDialog {
       await this.#refresh();
     } catch (problem) {
       this.#tell(problem, path);
+    } finally {
+      this.#making.delete(path);
+      this.#drawMaking();
     }
+  }
+
+  #drawMaking() {
+    const button = this.#part("make").querySelector("button");
+    button.setAttribute("aria-disabled", String(this.#making.has(this.#path)));
   }
 
   #line({ id, createdAt, expiresAt, download, comments, plays, sharedBy }) {
@@ -103,7 +119,8 @@ export class ShareDialog {
       acts.append(
         this.#choice("Download", made, download, (isOn) => this.#change(id, { download: isOn })),
         this.#choice("Comments", made, comments, (isOn) => this.#change(id, { comments: isOn })),
-        this.#revoker(id, made),
+        // Whoever has the link cannot be given it back.
+        twice("Revoke", "Revoke for good", `the link made ${made}`, () => this.#revoke(id)),
       );
     }
     line.append(words, acts);
@@ -122,23 +139,6 @@ export class ShareDialog {
     });
     label.append(box, words);
     return label;
-  }
-
-  // Pressed twice: whoever has the link cannot be given it back.
-  #revoker(id, made) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "button";
-    button.textContent = "Revoke";
-    button.setAttribute("aria-label", `Revoke the link made ${made}`);
-    const turn = (isSure) => {
-      button.textContent = isSure ? "Revoke for good" : "Revoke";
-      button.classList.toggle("danger", isSure);
-      button.setAttribute("aria-label", `${button.textContent}: the link made ${made}`);
-    };
-    button.addEventListener("blur", () => turn(false));
-    button.addEventListener("click", () => (button.classList.contains("danger") ? this.#revoke(id) : turn(true)));
-    return button;
   }
 
   // Whether it was done.

@@ -3,7 +3,8 @@
 import { ask } from "../controls/api.js";
 
 const EVERY_MS = 30_000;
-const LOOKED_AT = 50;
+// As many as the list of sessions looks at, which says how many are new, too.
+const LOOKED_AT = 100;
 
 export class Unread {
   #path;
@@ -37,7 +38,7 @@ export class Unread {
     ]);
     return {
       talk: said.filter(({ at, from, type }) => type === "chat" && isNew(at, from)).length,
-      comments: written.filter(({ createdAt, author }) => isNew(createdAt, author.id)).length,
+      comments: written.filter(({ createdAt, author, text }) => text !== null && isNew(createdAt, author.id)).length,
       activity: done.filter(({ at, actor }) => isNew(at, actor.id)).length,
     };
   }

@@ -312,9 +312,9 @@ def test_the_owner_removes_somebody(visit: Visit, site: Web) -> None:
     page.get_by_role("button", name="Invite", exact=True).click()
     people = page.get_by_role("list", name="People").get_by_role("listitem")
     expect(people).to_have_count(3)
-    page.get_by_role("button", name="Remove Bo").click()
+    page.get_by_role("button", name="Remove: Bo").click()
     expect(people).to_have_count(3)
-    page.get_by_role("button", name="Remove Bo").click()
+    page.get_by_role("button", name="Remove for good: Bo").click()
     expect(people).to_have_count(2)
     expect(page.get_by_text("Bo is removed")).to_be_visible()
     assert person(site, "Bo").get(f"/sessions/{session}").status_code == 404
@@ -334,8 +334,8 @@ def test_the_owner_gives_roles_and_passes_the_session_on(visit: Visit, site: Web
     with page.expect_response("**/collaborators/*"):
         page.get_by_label("Role of Bo").select_option("listener")
     assert person(site, "Bo").get(f"/api/sessions?id={session}").json()["session"]["role"] == "listener"
-    for _ in range(2):
-        page.get_by_role("button", name="Make Bo the owner").click()
+    page.get_by_role("button", name="Make owner: Bo").click()
+    page.get_by_role("button", name="Hand it over: Bo").click()
     expect(page.get_by_text("Shared by Bo")).to_be_visible()
     assert person(site, "Bo").get(f"/api/sessions?id={session}").json()["session"]["role"] == "owner"
 

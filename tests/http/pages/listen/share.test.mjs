@@ -108,6 +108,22 @@ test("neither is a refusal", async () => {
   assert.deepEqual([show("problem").textContent, show("problem").hidden], ["", true]);
 });
 
+test("a second press while a link is being made makes no second one", async () => {
+  const share = await making();
+  made();
+  await share.open({ exportId: "two", fileName: "two.wav" });
+  made();
+  await share.open({ exportId: "one", fileName: "one.wav" });
+  made();
+  await settled();
+  assert.deepEqual(asked.map(({ path }) => path), ["/api/export/one/shares", "/api/export/two/shares"]);
+  asked[0].answer(SHARE);
+  await becomes(() => link() !== "", "the link is shown");
+  await settled();
+  made();
+  await becomes(() => asked.length === 3, "after the first one, a second is made");
+});
+
 test("a refusal is told where it was asked", async () => {
   await making();
   asked[0].answer({ error: "Too many links.", code: "too_many" }, 409);
