@@ -67,7 +67,8 @@ export class Comments {
       await ask("POST", this.#path, { name, text, atSeconds: part("pinned").checked ? this.#place_s : null });
       remember(name);
       this.#fail("");
-      part("text").value = "";
+      // What was typed meanwhile stays.
+      if (part("text").value.trim() === text) part("text").value = "";
       part("news").textContent = "Your comment is there.";
       await this.#read();
     } catch (problem) {

@@ -92,6 +92,11 @@ export class Log {
     return entry;
   }
 
+  // Show an entry that was cleared away again, as the newest line.
+  again(entry) {
+    this.#append(entry);
+  }
+
   // Something was said earlier: show it after `line`, or above everything.
   insert(said, line = this.#earlier) {
     const entry = newEntry(said, this.#showWords);
@@ -198,13 +203,12 @@ export function waits(entry, words) {
 export function sent(entry) {
   clearTimeout(slow.get(entry));
   entry.classList.remove("pending");
-  entry.querySelector(".on-its-way")?.remove();
+  for (const line of entry.querySelectorAll(".on-its-way, .unsent")) line.remove();
 }
 
 // It was sent, but something about it is not as it should be.
 export function marked(entry, words) {
   sent(entry);
-  entry.querySelector(".unsent")?.remove();
   const line = document.createElement("p");
   line.className = "unsent";
   line.textContent = words;
@@ -214,12 +218,17 @@ export function marked(entry, words) {
 
 // Mark it as not sent, with the reason and a way to try again.
 export function unsent(entry, words, sendAgain) {
+  offer(marked(entry, `Not sent. ${words} `), "Send again", sendAgain);
+}
+
+// End a line with a button.
+export function offer(line, words, act) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "textual";
-  button.textContent = "Send again";
-  button.addEventListener("click", sendAgain);
-  marked(entry, `Not sent. ${words} `).append(button);
+  button.textContent = words;
+  button.addEventListener("click", act);
+  line.append(button);
 }
 
 function newEntry({ memberId, name, text, at }, showWords) {
@@ -234,6 +243,7 @@ function newEntry({ memberId, name, text, at }, showWords) {
   by.append(strong(name), " ", time(at));
   const words = document.createElement("p");
   words.className = "said-text";
+  words.dir = "auto";
   showWords(words, text);
   body.append(by, words);
   entry.append(body);

@@ -5,7 +5,8 @@
 // ways is shown once: it has the same sender and the same id, or the same place in the room's order.
 
 import { ask } from "../controls/api.js";
-import { dated, Log, marked, sending, sent, unsent, waits } from "./log.js";
+import { sendsByEnter } from "../controls/entering.js";
+import { dated, Log, marked, offer, sending, sent, unsent, waits } from "./log.js";
 import { MessageIndex } from "./message_index.js";
 
 const PAGE = 50;
@@ -26,8 +27,10 @@ export class Talk {
   #me;
   #send;
   #isConnected;
-  // The entries, by id.
+  #caughtUp;
+  // The entries, by id: those on their way, and those that are marked as not sent.
   #unacknowledged = new Map();
+  #unsent = new Map();
   #index = new MessageIndex();
   // Where the next earlier page begins; undefined: with the newest message; null: there is none.
   #earlier = null;
@@ -45,29 +48,31 @@ export class Talk {
 
   // `me()` is `{ memberId, name }`; `isConnected()` whether something can be sent. `send(text, id)` is its place in the
   // room's order, once it is kept; after a reconnection it is sent again. `showWords(element, text)` shows what is said.
-  constructor(sessionId, box, composer, { me, send, isConnected, showWords }) {
+  // `caughtUp(count)`: so many messages of others were missed, and are shown now.
+  constructor(sessionId, box, composer, { me, send, isConnected, showWords, caughtUp = () => {} }) {
     this.#path = `/api/rooms/${sessionId}/messages`;
     this.#log = new Log(box, { showEarlier: () => this.#showEarlier(), cutOff: () => this.#forgetOldest(), showWords });
     this.#field = composer.querySelector("textarea");
     this.#me = me;
     this.#send = send;
     this.#isConnected = isConnected;
+    this.#caughtUp = caughtUp;
     composer.addEventListener("submit", (event) => {
       event.preventDefault();
       // While there is no connection the text stays where it is.
       if (isConnected()) this.#say();
     });
-    this.#field.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      composer.requestSubmit();
-    });
+    sendsByEnter(this.#field);
+    // What is on its way would be lost with the page.
+    addEventListener("beforeunload", (event) => this.#unacknowledged.size > 0 && event.preventDefault());
+    composer.inert = false;
   }
 
   focus() {
     this.#field.focus();
   }
 
+  // Begin anew, with what was not sent: nobody else has it.
   clear() {
     this.#visit = {};
     this.#log.clear();
@@ -77,6 +82,10 @@ export class Talk {
     this.#hasHeard = this.#isBack = false;
     this.#earlier = null;
     this.#isReading = this.#hasRead = false;
+    for (const [id, entry] of this.#unsent) {
+      this.#log.again(entry);
+      this.#index.add(entry, entry.dataset.member, id);
+    }
   }
 
   event(words) {
@@ -144,6 +153,7 @@ export class Talk {
   async #deliver(id, entry, text) {
     if (!this.#isConnected()) return this.#fail(id, entry, text, NO_CONNECTION);
     sending(entry);
+    this.#unsent.delete(id);
     this.#unacknowledged.set(id, entry);
     try {
       const place = await this.#send(text, id);
@@ -162,11 +172,13 @@ export class Talk {
 
   #settle(id, entry, place) {
     this.#unacknowledged.delete(id);
+    this.#unsent.delete(id);
     sent(entry);
     this.#index.add(entry, this.#me().memberId, id, place);
   }
 
   #fail(id, entry, text, words) {
+    this.#unsent.set(id, entry);
     unsent(entry, words, () => this.#deliver(id, entry, text));
   }
 
@@ -192,7 +204,9 @@ export class Talk {
       before = page.nextBefore;
       isWhole = !this.#gap || before === null || page.messages.some((message) => this.#isBeforeGap(message));
     }
-    this.#merge(messages);
+    const known = this.#hasRead || this.#isBack;
+    const missed = this.#merge(messages).filter(({ from }) => from !== this.#me().memberId);
+    if (known && missed.length > 0) this.#caughtUp(missed.length);
     if (!this.#hasRead) this.#expectEarlier(before);
     this.#hasRead ||= before !== undefined;
     if (this.#gap && isWhole) this.#closeGap();
@@ -207,7 +221,7 @@ export class Talk {
     while (!isNew && this.#earlier !== null) {
       const page = await this.#read(this.#earlier);
       if (visit !== this.#visit || !page) break;
-      isNew = this.#merge(page.messages.reverse(), { isEarlier: true }) > 0;
+      isNew = this.#merge(page.messages.reverse(), { isEarlier: true }).length > 0;
       this.#expectEarlier(page.nextBefore);
     }
     this.#isReading = false;
@@ -221,6 +235,7 @@ export class Talk {
   // The oldest lines are not shown any more; whoever scrolls up reads them again.
   #forgetOldest() {
     this.#index.forgetRemoved();
+    for (const [id, entry] of this.#unsent) if (!entry.isConnected) this.#unsent.delete(id);
     this.#expectEarlier(undefined);
   }
 
@@ -233,10 +248,10 @@ export class Talk {
     }
   }
 
-  // Show those that are missing, oldest first, each after the one before it. How many were missing.
+  // Show those that are missing, oldest first, each after the one before it. Those that were.
   #merge(messages, { isEarlier = false } = {}) {
     const shown = messages.filter(isTalk);
-    let added = 0;
+    const added = [];
     this.#log.together(() => {
       // What comes before the first that is known here goes above it.
       const first = shown.map((message) => findKept(this.#index, message)).find(Boolean);
@@ -246,11 +261,9 @@ export class Talk {
         let entry = findKept(this.#index, message);
         if (entry) {
           dated(entry, Date.parse(message.at));
-          if (this.#unacknowledged.has(message.id) && message.from === this.#me().memberId) {
-            this.#settle(message.id, entry, message);
-          }
+          if ([this.#unacknowledged, this.#unsent].some((mine) => mine.get(message.id) === entry)) this.#settle(message.id, entry, message);
         } else {
-          added += 1;
+          added.push(message);
           entry = this.#log.insert(
             { memberId: message.from, name: message.displayName, text: message.payload.text, at: Date.parse(message.at) },
             after,
@@ -274,13 +287,8 @@ export class Talk {
   }
 
   #offerToTryAgain() {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "textual";
-    button.textContent = "Try again";
-    button.addEventListener("click", () => this.#catchUp());
     this.#gap.textContent = `${OPEN_GAP} `;
-    this.#gap.append(button);
+    offer(this.#gap, "Try again", () => this.#catchUp());
   }
 }
 

@@ -356,18 +356,24 @@ def test_markup_stays_text(visit: Visit, site: Web) -> None:
     expect(ada.get_by_role("heading", name=evil)).to_be_visible()
     expect(log(ada)).to_contain_text(f"{evil} came in.")
     expect(log(ada).get_by_role("article")).to_contain_text("<script>alert(2)</script>")
+    expect(log(ada).locator(".said-text")).to_have_attribute("dir", "auto")
     expect(roster(ada).last).to_contain_text(evil)
     assert ada.locator("body img, body script").count() == 0
 
 
 def test_a_message_that_was_refused_can_be_sent_again(visit: Visit, site: Web) -> None:
-    """It is shown at once, then marked with the gateway's sentence."""
+    """It is shown at once, then marked with the gateway's sentence. It stays also for who leaves and comes back."""
     page = join(visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada"))
     send_message(page, "forbidden")
     expect(page.locator(".unsent")).to_contain_text("Not sent. Slow down a little.")
     page.get_by_role("button", name="Send again").click()
     expect(page.locator(".unsent")).to_have_count(1)
     expect(log(page).get_by_role("article")).to_have_count(1)
+    page.get_by_role("button", name="Leave Room").click()
+    join(page)
+    expect(log(page).get_by_role("article")).to_have_count(1)
+    page.get_by_role("button", name="Send again").click()
+    expect(page.locator(".unsent")).to_contain_text("Not sent. Slow down a little.")
 
 
 def test_a_message_on_its_way_when_somebody_is_taken_out_is_marked(

@@ -385,6 +385,15 @@ def test_the_studio_names_all_its_modules(web: Web) -> None:
     assert imports <= names
 
 
+def test_nothing_is_typed_before_it_can_be_sent(web: Web) -> None:
+    """Without its script a form is sent by the browser, which loads another page: all is lost. Until then it is inert."""
+    page = person(web, "Ada").get(f"/sessions/{new_session(web, 'Ada')}")
+    visible = re.sub(r"<template.*?</template>", "", page.text, flags=re.DOTALL)
+    forms = re.findall(r"<form [^>]*>", visible)
+    assert {form for form in forms if "inert" not in form} <= {'<form class="rename" id="rename" hidden>'}
+    assert {"entry", "composer", "comment-form", "render"} <= set(re.findall(r'id="([^"]+)"', "".join(forms)))
+
+
 def test_the_studio_loads_quickly(web: Web) -> None:
     """All that a browser needs, which has nothing of it yet. Whoever does not want gzip gets none."""
     page = person(web, "Ada").get(f"/sessions/{new_session(web, 'Ada')}")

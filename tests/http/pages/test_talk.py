@@ -20,6 +20,23 @@ from tests.http.running import GatewayThread, Web
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 AN_HOUR_AGO: Final = datetime.now(UTC) - timedelta(hours=1)
+LEAVING: Final = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+"""Whether the page may be left without a question."""
+LOOKS: Final = """async ([module, session]) => {
+  const { Talk } = await import(module);
+  const [box, composer] = ["div", "form"].map((name) => document.body.appendChild(document.createElement(name)));
+  composer.append(document.createElement("textarea"));
+  window.counts = [];
+  window.talk = new Talk(session, box, composer, {
+    me: () => ({ memberId: "ada", name: "Ada" }),
+    isConnected: () => false,
+    showWords: (element, text) => element.append(text),
+    caughtUp: (count) => window.counts.push(count),
+  });
+  window.talk.look();
+  while (!box.querySelector(".said")) await new Promise((resolve) => setTimeout(resolve, 10));
+}"""
+"""Makes another talk, which counts what it was not told of, and looks once."""
 SOON: Final = json.dumps({"reconnectMs": 1})
 
 
@@ -39,7 +56,14 @@ def visit(browser: Browser, site: Web, gateway: GatewayThread) -> Iterator[Visit
 
 
 def keep(
-    web: Web, room: str, *texts: str, sender: str = "bo", name: str = "Bo", epoch: str = "first", at: int = 1
+    web: Web,
+    room: str,
+    *texts: str,
+    sender: str = "bo",
+    name: str = "Bo",
+    epoch: str = "first",
+    at: int = 1,
+    message_id: str | None = None,
 ) -> None:
     """Write down what somebody said in the room, from this place in its order on."""
     messages = [
@@ -48,7 +72,7 @@ def keep(
             epoch,
             place,
             sender,
-            json.dumps(f"{epoch} {place}"),
+            json.dumps(message_id or f"{epoch} {place}"),
             None,
             name,
             "chat",
@@ -116,8 +140,10 @@ def test_what_is_said_is_sent_to_be_kept_and_waits_for_it(visit: Visit, site: We
     shows(page, "Hello")
     expect(page.locator(".pending")).to_have_count(1)
     expect(page.locator(".on-its-way")).to_have_text("Sending…")
+    assert not page.evaluate(LEAVING), "whoever leaves the page is asked"
     gateway.do(_set, gateway.fake.commits)
     expect(page.locator(".pending, .on-its-way")).to_have_count(0)
+    assert page.evaluate(LEAVING)
 
 
 def test_what_did_not_arrive_is_sent_again_by_itself(visit: Visit, site: Web, gateway: GatewayThread) -> None:
@@ -150,6 +176,24 @@ def test_a_lost_acknowledgement_says_nothing_twice(visit: Visit, site: Web, gate
     expect(ada.locator(".pending")).to_have_count(0)
     shows(ada, "Once")
     shows(bo, "Once")
+
+
+def test_what_had_arrived_is_not_called_unsent(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Only the answer was lost, with the connection: it is among what was kept."""
+    session = new_session(site, "Ada")
+    page = join(visit(f"/sessions/{session}", who="Ada"))
+    gateway.fake.commits = trio.Event()
+    send_message(page, "Once")
+    eventually(lambda: bool(gateway.fake.said.get(session)), what="it has arrived")
+    gateway.do(gateway.fake.close, session, 4001)
+    expect(page.locator(".unsent")).to_contain_text("The connection was lost.")
+    gateway.fake.commits = None
+    [mine] = gateway.fake.said[session]
+    keep(site, session, "Once", sender=mine["from"], name="Ada", at=mine["offset"], message_id=mine["id"])
+    page.get_by_role("button", name="Leave Room").click()
+    join(page)
+    expect(page.locator(".unsent, .pending")).to_have_count(0)
+    shows(page, "Once")
 
 
 def test_what_was_missed_appears_in_order_once(visit: Visit, site: Web, gateway: GatewayThread) -> None:
@@ -441,3 +485,17 @@ def test_the_talk_is_read_from_outside_the_room(visit: Visit, site: Web) -> None
     page.get_by_role("button", name="Leave Room").click()
     expect(page.get_by_label("Message", exact=True)).to_be_hidden()
     expect(log(page).locator(".said-text").last).to_be_visible()
+
+
+def test_what_the_room_did_not_tell_of_is_counted(visit: Visit, site: Web) -> None:
+    """Read from the web after an outage, or from outside: all that is new, but for one's own."""
+    session = new_session(site, "Ada")
+    keep(site, session, "Before")
+    page = visit(f"/sessions/{session}", who="Ada")
+    module = page.locator("script[src*='/studio.js']").get_attribute("src")
+    assert module is not None
+    page.evaluate(LOOKS, [module.replace("studio.js", "panels/talk.js"), session])
+    keep(site, session, "One", "Two", at=2)
+    keep(site, session, "Mine", sender="ada", name="Ada", at=4)
+    page.evaluate("window.talk.look()")
+    eventually(lambda: page.evaluate("window.counts") == [2], what="two are counted")

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.http import making
 from tests.http.api.test_shares import make_preview, shared
@@ -50,8 +50,18 @@ def test_a_phone_without_an_account_plays_comments_and_downloads(visit: Visit, s
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("alert").filter(has_text="Write your name")).to_be_visible()
     page.get_by_label("Your name").fill("Ada")
-    page.get_by_label("Comment", exact=True).fill("More bass, please.\n<b>Now</b>")
+    field = page.get_by_label("Comment", exact=True)
+    field.fill("More bass, please.\n<b>Now</b>")
+    sent: list[Route] = []
+    page.route("**/comments", lambda route: sent.append(route))
     page.get_by_role("button", name="Send").click()
+    field.fill("And less drums.")
+    for route in sent:
+        route.continue_()
+    page.unroute("**/comments")
+    expect(page.get_by_text("Your comment is there.")).to_have_count(1)
+    expect(field).to_have_value("And less drums.")
+    field.clear()
     comment = page.get_by_role("list", name="Comments").get_by_role("listitem")
     expect(comment).to_contain_text("Ada Guest")
     expect(comment).to_contain_text("<b>Now</b>")
