@@ -72,17 +72,16 @@ export class Talk {
     this.#field.focus();
   }
 
-  // Begin anew, with what was not sent: nobody else has it.
+  // Begin anew, with what was not sent yet: nobody else has it.
   clear() {
     this.#visit = {};
     this.#log.clear();
     this.#index.clear();
-    this.#unacknowledged.clear();
     this.#gap = this.#entered = null;
     this.#hasHeard = this.#isBack = false;
     this.#earlier = null;
     this.#isReading = this.#hasRead = false;
-    for (const [id, entry] of this.#unsent) {
+    for (const [id, entry] of [...this.#unsent, ...this.#unacknowledged]) {
       this.#log.again(entry);
       this.#index.add(entry, entry.dataset.member, id);
     }

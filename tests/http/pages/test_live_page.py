@@ -392,6 +392,10 @@ def test_a_message_on_its_way_when_somebody_is_taken_out_is_marked(
     expect(page.locator("#state-words")).to_have_text("Together")
     page.get_by_role("button", name="Send again").click()
     expect(page.locator(".unsent, .pending")).to_have_count(0)
+    gateway.fake.is_mute = True
+    send_message(page, "bye?")
+    page.get_by_role("button", name="Leave Room").click()
+    expect(page.locator(".unsent")).to_contain_text("The connection was lost.")
 
 
 def test_a_room_that_moves_goes_on(visit: Visit, site: Web, gateway: GatewayThread) -> None:
