@@ -102,9 +102,10 @@ def test_the_focus_stays_on_what_stands_in_the_ruler(visit: Visit, site: Web) ->
     expect(pin).to_be_focused()
     solo = page.get_by_role("button", name="Solo, marker")
     solo.focus()
-    for _ in range(2):
-        page.keyboard.press("Shift+ArrowLeft")
-    expect(page.get_by_role("button", name="Solo, marker at bar 1", exact=True)).to_be_focused()
+    for key, there in (("ArrowLeft", 1), ("ArrowRight", 3)):
+        page.keyboard.press(f"Shift+{key}")
+        page.keyboard.press(f"Shift+{key}")
+        expect(page.get_by_role("button", name=f"Solo, marker at bar {there}", exact=True)).to_be_focused()
 
     expect(thread(page, "Late").get_by_role("button", name="Remove")).to_be_hidden()
     expect(thread(page, "Late").locator(".comment-text")).to_have_attribute("dir", "auto")
