@@ -27,7 +27,7 @@ def test_keys_work_beside_a_box_that_is_ticked_and_a_fader(visit: Visit, shared_
     page = visit(f"/sessions/{session}", who="Ada")
     loop = page.get_by_role("button", name="Loop", exact=True)
     open_panel(page, "Comments")
-    box = page.locator("#comment-pinned")
+    box = page.locator("#comment-form:not([inert]) #comment-pinned")
     box.focus()
     page.keyboard.press("l")
     expect(loop).to_have_attribute("aria-pressed", "true")
