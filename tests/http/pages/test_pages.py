@@ -386,7 +386,7 @@ def test_the_studio_names_all_its_modules(web: Web) -> None:
 
 
 def test_nothing_is_typed_before_it_can_be_sent(web: Web) -> None:
-    """Without its script a form is sent by the browser, which loads another page: all is lost. Until then it is inert."""
+    """A form whose script is not there is sent by the browser, which leaves the page. Until then it is inert."""
     page = person(web, "Ada").get(f"/sessions/{new_session(web, 'Ada')}")
     visible = re.sub(r"<template.*?</template>", "", page.text, flags=re.DOTALL)
     forms = re.findall(r"<form [^>]*>", visible)
