@@ -11,23 +11,25 @@ const part = (id) => document.getElementById(id);
 const main = part("main");
 const words = part("search-words");
 const list = new SessionList(part("sessions"));
+// The words by which the list was found; those that are being looked for, or null.
 let searched = words.value.trim();
+let searching = null;
 let typing = 0;
 let asked = 0;
 
-function address(before = "") {
+function address(sought, before = "") {
   const query = new URLSearchParams({ order: "activity" });
-  if (searched) query.set("q", searched);
+  if (sought) query.set("q", sought);
   if (before) query.set("before", before);
   return `/api/sessions?${query}`;
 }
 
 // What is asked for last is what counts. Returns null when something else was asked for meanwhile.
-async function read(before) {
+async function read(sought, before) {
   asked += 1;
   const mine = asked;
   try {
-    const page = await ask("GET", address(before));
+    const page = await ask("GET", address(sought, before));
     if (mine !== asked) return null;
     fail("list-problem", "");
     return page;
@@ -51,9 +53,10 @@ function drawRest(nextBefore) {
 
 // --- keeping it so -------------------------------------------------------------------------------------------------
 
+// What somebody has asked for comes first.
 async function refresh() {
-  if (document.visibilityState !== "visible" || main.dataset.isLater) return;
-  const page = await read();
+  if (document.visibilityState !== "visible" || main.dataset.isLater || searching !== null || isReadingMore()) return;
+  const page = await read(searched);
   if (!page) return;
   if (page.problem) {
     if (!page.problem.isPassing) fail("list-problem", page.problem.message);
@@ -63,12 +66,16 @@ async function refresh() {
   drawRest();
 }
 
+function isReadingMore() {
+  return part("more").getAttribute("aria-disabled") === "true";
+}
+
 async function more(event) {
   event.preventDefault();
+  if (searching !== null || isReadingMore()) return;
   const button = part("more");
-  if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
-  const page = await read(main.dataset.nextBefore);
+  const page = await read(searched, main.dataset.nextBefore);
   button.removeAttribute("aria-disabled");
   if (page?.problem) fail("list-problem", page.problem.message);
   if (!page || page.problem) return;
@@ -82,12 +89,18 @@ async function more(event) {
 
 async function search() {
   clearTimeout(typing);
-  if (words.value.trim() === searched && !main.dataset.isLater) return;
-  searched = words.value.trim();
+  const sought = words.value.trim();
+  if (sought === (searching ?? searched) && !main.dataset.isLater) return;
+  searching = sought;
+  const page = await read(sought);
+  if (!page) return;
+  searching = null;
+  if (page.problem) {
+    fail("list-problem", page.problem.message);
+    return;
+  }
+  searched = sought;
   delete main.dataset.isLater;
-  const page = await read();
-  if (page?.problem) fail("list-problem", page.problem.message);
-  if (!page || page.problem) return;
   list.replace(page.sessions);
   drawRest(page.nextBefore);
   history.replaceState(null, "", searched ? `/sessions?q=${encodeURIComponent(searched)}` : "/sessions");

@@ -160,6 +160,32 @@ def test_what_cannot_be_made_says_why(visit: Visit) -> None:
     expect(page.get_by_placeholder("New session name")).to_have_value("x" * 121)
 
 
+def test_a_search_is_answered_whatever_is_looked_at_meanwhile(visit: Visit, site: Web) -> None:
+    """What is new is looked up now and then, which takes nothing from a search; one that failed is made again."""
+    for name in ("One", "Two"):
+        new_session(site, "Ada", name=name)
+    page = visit("/sessions", who="Ada")
+    names = page.locator(".session-name")
+    routes: list[Route] = []
+    page.route("**/api/sessions?*q=two*", lambda route: routes.append(route))
+    search = page.get_by_label("Search sessions")
+    for ending in ("fails", "is answered"):
+        search.fill("two")
+        search.press("Enter")
+        eventually(lambda: bool(routes), what="it is searched")
+        returns(page)
+        if ending == "fails":
+            visit.expects("ERR_FAILED")
+            routes.pop().abort()
+            expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("The studio cannot be reached.")
+            expect(names).to_have_text(["Two", "One"])
+        else:
+            routes.pop().continue_()
+    expect(names).to_have_text(["Two"])
+    expect(page.locator("#news")).to_have_text("1 session.")
+    assert page.url.endswith("/sessions?q=two")
+
+
 def test_the_list_shows_more_when_asked(visit: Visit, site: Web) -> None:
     """Fifty at first, then the rest, in order, and the keyboard goes on where the new ones begin."""
     ada = person(site, "Ada")
