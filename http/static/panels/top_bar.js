@@ -110,33 +110,50 @@ function show(element, words) {
 //
 // The head of the studio: what the session is called, and its tempo and metre. Owners change them in place.
 
+// On a narrow screen there is no room for the numbers beside the transport: they are in the menu.
+const narrow = matchMedia("(max-width: 559px)");
 const heading = part("session-name");
 const rename = part("rename");
 const tempo = part("tempo");
 const beats = part("beats");
 
 export class SessionHead {
-  #path;
+  #id;
   #session;
   #told;
+  // How often it was heard of; how many changes of it are under way.
+  #news = 0;
+  #changing = 0;
 
   // `told(session)` whenever it may have changed.
   constructor(id, isOwner, told) {
-    this.#path = `/api/sessions/${id}`;
+    this.#id = id;
     this.#told = told;
     this.#session = { name: heading.textContent, tempoBpm: Number(tempo.value), beatsPerBar: Number(beats.value) };
     if (isOwner) this.#wire();
+    narrow.addEventListener("change", seatReadouts);
+    seatReadouts();
   }
 
   get session() {
     return this.#session;
   }
 
+  // Read it anew, and draw it. What is heard or changed here meanwhile is newer than the answer. Errors: `Problem`.
+  async read() {
+    const since = this.#news;
+    const { session } = await ask("GET", `/api/sessions?id=${this.#id}`);
+    if (this.#news === since && this.#changing === 0) this.draw(session);
+    return session;
+  }
+
   // The session as it is now, whoever changed it.
   draw(session) {
+    this.#news += 1;
     this.#session = { ...this.#session, ...session };
     const { name, tempoBpm, beatsPerBar } = this.#session;
-    heading.textContent = heading.title = name;
+    show(heading, name);
+    heading.title = name;
     this.#told(this.#session);
     // Nobody's typing is overwritten.
     if (document.activeElement !== tempo) tempo.value = String(tempoBpm);
@@ -189,13 +206,16 @@ export class SessionHead {
   async #change(change) {
     // Before the answer, not after it: what has gone wrong meanwhile is not this change's to clear.
     this.#fail("");
+    this.#changing += 1;
     try {
-      const { session } = await ask("PATCH", this.#path, change);
+      const { session } = await ask("PATCH", `/api/sessions/${this.#id}`, change);
       this.draw(session);
       return true;
     } catch (problem) {
       this.#fail(problem.message);
       return false;
+    } finally {
+      this.#changing -= 1;
     }
   }
 
@@ -203,6 +223,11 @@ export class SessionHead {
     part("head-problem").textContent = words;
     part("head-problem").hidden = !words;
   }
+}
+
+function seatReadouts() {
+  if (narrow.matches) part("more").querySelector(".menu-body").prepend(part("readouts"));
+  else part("transport").append(part("readouts"));
 }
 
 // --- the keys --------------------------------------------------------------------------------------------------------

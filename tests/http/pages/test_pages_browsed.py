@@ -264,6 +264,33 @@ def test_the_owner_sets_the_tempo(visit: Visit, site: Web) -> None:
     expect(page.get_by_label("beats a bar")).to_have_value("7")
 
 
+@pytest.mark.parametrize("width", [320, 390])
+def test_on_a_phone_the_owner_sets_the_tempo_in_the_menu(visit: Visit, site: Web, width: int) -> None:
+    """There is no room for it beside the transport. What was typed counts, also when the menu is left by a tap."""
+    session = new_session(site, "Ada")
+    page = visit(f"/sessions/{session}", who="Ada", width=width, height=760, has_touch=True, is_mobile=True)
+    tempo = page.get_by_label("BPM")
+    expect(page.locator("#acts")).not_to_have_attribute("inert", "")
+    expect(tempo).to_be_hidden()
+    page.get_by_label("More").tap()
+    tempo.fill("98.5")
+    expect(tempo).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.get_by_label("beats a bar").tap()
+    page.get_by_label("beats a bar").fill("7")
+    page.locator("#timeline-scroller").tap(position={"x": width / 2, "y": 400})
+    expect(tempo).to_be_hidden()
+    mine = person(site, "Ada")
+
+    def is_kept() -> bool:
+        kept = mine.get("/api/sessions", params={"id": session}).json()["session"]
+        return (kept["tempoBpm"], kept["beatsPerBar"]) == (98.5, 7)
+
+    eventually(is_kept, what="both are kept")
+    page.set_viewport_size({"width": 900, "height": 760})
+    expect(page.get_by_role("group", name="Transport").get_by_label("BPM")).to_have_value("98.5")
+
+
 def test_what_is_refused_stays_refused_when_an_earlier_change_is_answered(visit: Visit, site: Web) -> None:
     """The answer to a change that was right does not hide the sentence about one that was not."""
     page = visit(f"/sessions/{new_session(site, 'Ada')}", who="Ada")
