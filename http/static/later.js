@@ -5,7 +5,7 @@ const NOT_LOADED = "This part of the page could not be loaded. Check your connec
 const part = (id) => document.getElementById(id);
 
 // `loaded.name()` is a promise of that part; `parts.name` is there once it is made. `studio` has what they are made of, and:
-// `event(words)` in the talk, `undone()`, `failed(words)`, `drawState()`, `hush()` so that the song is silent here.
+// `event(words)` in the talk, `tellOf(userId, what)` there, `undone()`, `failed(words)`, `drawState()`, `hush()` so that the song is silent here.
 export function laterParts(studio) {
   const { sessionId, memberId, rights, song, conductor, player, timeline, roster, visit, tabs, go, lost, share } = studio;
   const parts = {};
@@ -22,7 +22,7 @@ export function laterParts(studio) {
       const { Mixdowns } = await import("./panels/mixdowns.js");
       return new Mixdowns(sessionId, memberId, rights, {
         isTold: () => visit.isConnected,
-        asked: (userId) => studio.event(`${roster.nameOf(userId)} asked for a mixdown.`),
+        asked: (userId) => studio.tellOf(userId, "asked for a mixdown"),
         made: () => tabs.news("mixdowns"),
         played: studio.hush,
         lost,

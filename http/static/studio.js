@@ -67,6 +67,7 @@ const timeline = new Timeline(part("timeline"), {
 const { loaded, parts } = laterParts({
   sessionId, memberId, rights, song, conductor, player, timeline, roster, visit, tabs, go, lost, share, drawState,
   event: (words) => talk?.event(words),
+  tellOf,
   undone: () => lookAtEverything(),
   hush,
   failed: (words) => bar.fail(words),
@@ -142,8 +143,8 @@ function connected(room, isBack) {
   heardRecordings(room.state);
   // From before the page was loaded again, or the connection was lost.
   if (room.state.has(`${RECORDING}${memberId}`) && !conductor.isRecording) share(`${RECORDING}${memberId}`, null);
-  if (isBack) refresh();
-  else talk.focus();
+  refresh();
+  if (!isBack) talk.focus();
 }
 
 function disconnected() {
@@ -229,12 +230,18 @@ function heardMusic(type, payload) {
   if (!song.heard(type, payload)) return;
   if (type === "upload.added") {
     if (Date.now() - new Date(payload.createdAt) > FRESH_MS) talk.event("A removed file is back.");
-    else if (payload.userId !== memberId) talk.event(`${roster.nameOf(payload.userId)} added a file.`);
+    else if (payload.userId !== memberId) tellOf(payload.userId, "added a file");
   }
   if (type === "comment.added" && payload.author.id !== memberId) {
     talk.event(`${payload.author.name} wrote a comment.`);
     noted("comments");
   }
+}
+
+// Of whoever need not be in the room: a file can be sent, and a mixdown asked for, from outside.
+async function tellOf(userId, what) {
+  const name = roster.get(userId)?.displayName ?? ((await song.learnName(userId)) || roster.nameOf(userId));
+  talk?.event(`${name} ${what}.`);
 }
 
 function heardRecordings(state) {
@@ -292,8 +299,11 @@ function go({ seconds, bar: barNumber, beat, beat0 = (barNumber - 1) * conductor
   timeline.goTo(seconds === undefined ? { beat: beat0 } : { seconds });
 }
 
-// There is nothing to come back to: say so, and where to go instead.
+// There is nothing to come back to: say so, and where to go instead. Of several reasons the first counts.
 function gone(words, link = "Your sessions", href = "/sessions") {
+  if (visit.state === "gone") return;
+  // The words are in the panel. The next session's stays folded.
+  document.body.classList.remove("panel-folded");
   if (conductor.isPlaying) conductor.listenAlone();
   visit.gone(words, link, href);
   song.close();
@@ -325,20 +335,19 @@ function lookAtMusic(always = false) {
 // The same, and of the session itself.
 function lookAtEverything() {
   lookAtMusic();
-  if (!visit.isConnected) refresh();
+  if (!visit.isConnected && document.visibilityState === "visible") refresh();
 }
 
 async function refresh() {
+  if (visit.state === "gone") return;
   try {
-    const { session } = await ask("GET", `/api/sessions?id=${sessionId}`);
-    head.draw(session);
-    // What the page offers is another role's.
-    if (session.role !== role) part("role-words").textContent = NEW_ROLE[session.role];
-    part("role-news").hidden = session.role === role;
-    return session;
+    const session = await head.read();
+    const words = session.role === role ? "" : NEW_ROLE[session.role];
+    // What the page offers is another role's. It is told once.
+    if (part("role-words").textContent !== words) part("role-words").textContent = words;
+    part("role-news").hidden = !words;
   } catch (problem) {
     lost(problem);
-    return null;
   }
 }
 
@@ -375,8 +384,8 @@ async function shareNewest() {
   await mixdowns.refresh();
   if (mixdowns.share()) return;
   tabs.show("mixdowns");
-  part("render-note").textContent = "Render a mixdown, then share it.";
-  part("render-go").focus();
+  part("render-note").textContent = rights.mayChange ? "Render a mixdown, then share it." : "There is no mixdown to share yet.";
+  part(rights.mayChange ? "render-go" : "tab-mixdowns").focus();
 }
 
 // --- wiring --------------------------------------------------------------------------------------------------------------
@@ -423,11 +432,11 @@ takesFiles(part("files"), {
 document.addEventListener("visibilitychange", () => {
   visit.say("presence.set", { status: presentStatus() });
   visit.look();
-  lookAtMusic();
+  lookAtEverything();
 });
 setInterval(() => {
   visit.look();
-  lookAtMusic();
+  lookAtEverything();
   lookAtTalk();
 }, LOOK_EVERY_MS);
 visit.look();

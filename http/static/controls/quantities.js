@@ -2,6 +2,7 @@
 
 const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 const reading = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const NOTHING = number.format(0);
 const UNITS = ["bytes", "kB", "MB", "GB"];
 
 export function sizeInWords(bytes) {
@@ -17,7 +18,8 @@ export function timeInWords(seconds) {
 
 // With a sign, as on a fader: a true minus, and a plus, so that which way it goes is seen at once.
 export function gainInWords(db) {
-  return `${signOf(db)}${number.format(Math.abs(db))} dB`;
+  const shown = number.format(Math.abs(db));
+  return `${shown === NOTHING ? "" : signOf(db)}${shown} dB`;
 }
 
 // As on a meter, always to a tenth: −14.0 LUFS, −1.3 dBFS.

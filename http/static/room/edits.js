@@ -31,9 +31,9 @@ export class Edits {
     this.#told.changed();
   }
 
-  // Nothing was meant by what was held.
-  release() {
-    this.#held = {};
+  // Nothing was meant by what was held of these.
+  release(names = Object.keys(this.#held)) {
+    for (const name of names) delete this.#held[name];
     this.#told.changed();
   }
 

@@ -30,6 +30,8 @@ export class Song extends EventTarget {
   #tracks = null;
   #length_s = 0;
   #isClosed = false;
+  // Whether it could not be read the last time.
+  #isUnread = false;
   // The undo that was asked for last: one at a time.
   #undoing = Promise.resolve();
 
@@ -106,6 +108,12 @@ export class Song extends EventTarget {
     return this.#people.get(userId) ?? "";
   }
 
+  // The same, of somebody whom nothing here is by yet.
+  async learnName(userId) {
+    if (!this.#people.has(userId)) await this.#readPeople([userId]).catch(() => {});
+    return this.nameOf(userId);
+  }
+
   // --- changing it ---------------------------------------------------------------------------------------------------
 
   // Shown and heard here while the hand moves. Not sent.
@@ -113,9 +121,9 @@ export class Song extends EventTarget {
     this.#editsOf(uploadId).hold(patch);
   }
 
-  // What was held is put back.
-  release(uploadId) {
-    this.#editsOf(uploadId).release();
+  // What was held of it is put back: all of it, or these values.
+  release(uploadId, names) {
+    this.#edits.get(uploadId)?.release(names);
   }
 
   // Errors: the `Problem` with which it was refused; it is put back then.
@@ -188,10 +196,13 @@ export class Song extends EventTarget {
     if (this.#isClosed) return;
     try {
       await Promise.all([this.#readUploads(), this.annotations.read()]);
-      this.#told.failed("");
+      // What somebody was told of something else stays.
+      if (this.#isUnread) this.#told.failed("");
+      this.#isUnread = false;
       await this.#readPeople();
     } catch (problem) {
       if (this.#isClosed || this.#told.lost(problem) || problem.isPassing) return;
+      this.#isUnread = true;
       this.#told.failed(problem.message);
     }
   }
@@ -291,12 +302,13 @@ export class Song extends EventTarget {
   }
 
   // Who has brought something in is named also while they are not in the room.
-  async #readPeople() {
-    if (this.#isClosed || this.#uploads.all.every(({ userId }) => this.#people.has(userId))) return;
+  async #readPeople(others = []) {
+    const wanted = [...others, ...this.#uploads.all.map(({ userId }) => userId)];
+    if (this.#isClosed || wanted.every((userId) => this.#people.has(userId))) return;
     const { owner, collaborators } = await ask("GET", `/api/sessions/${this.#id}/collaborators`);
     for (const { id, name, email } of [owner, ...collaborators]) this.#people.set(id, name || email?.split("@")[0] || "");
     // Somebody who has left the session: nobody knows any more.
-    for (const { userId } of this.#uploads.all) if (!this.#people.has(userId)) this.#people.set(userId, "");
+    for (const userId of wanted) if (!this.#people.has(userId)) this.#people.set(userId, "");
     this.#emit("people");
   }
 

@@ -282,13 +282,14 @@ export class Scale {
   // "12 bars", "1 bar and 2 beats", "3 beats"; what is no whole number of beats in seconds.
   lengthInWords(seconds) {
     const beats = Math.round(this.beatAt(seconds));
-    if (beats === 0 || Math.abs(this.secondsAt(beats) - seconds) > 0.05 * this.beat_s) return `${number.format(seconds)} seconds`;
+    if (beats === 0 || Math.abs(this.secondsAt(beats) - seconds) > 0.05 * this.beat_s) return counted(number.format(seconds), "second");
     const bars = Math.floor(beats / this.beatsPerBar);
-    return [counted(bars, "bar"), counted(beats % this.beatsPerBar, "beat")].filter(Boolean).join(" and ");
+    const rest = beats % this.beatsPerBar;
+    return [bars > 0 && counted(bars, "bar"), rest > 0 && counted(rest, "beat")].filter(Boolean).join(" and ");
   }
 }
 
+// `count` as it is written.
 function counted(count, noun) {
-  if (count === 0) return "";
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+  return `${count} ${noun}${String(count) === "1" ? "" : "s"}`;
 }

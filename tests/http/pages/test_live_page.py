@@ -25,6 +25,8 @@ from tests.http.running import GatewayThread, Web, running_web
 from tests.postgres_server import PostgresServer, fresh_database
 
 ALONE = "Nobody else is here yet. Send them the link."
+LOOKS = "document.dispatchEvent(new Event('visibilitychange'))"
+"""Somebody comes back to the page, which looks at the session then, as it does now and then."""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
@@ -227,18 +229,43 @@ def test_whoever_is_signed_out_elsewhere_is_led_to_sign_in_again(
 
 
 def test_a_deleted_session_says_so_in_its_room(visit: Visit, site: Web, gateway: GatewayThread) -> None:
-    """Told by the room, before the connection is closed."""
+    """Told by the room, before the connection is closed; also where the panel is folded, as it stays elsewhere.
+
+    What is looked up afterwards gives no other reason.
+    """
     session = new_session(site, "Ada", "Bo")
     bo = join(visit(f"/sessions/{session}", who="Bo"))
+    bo.get_by_role("button", name="Panel", exact=True).click()
+    expect(log(bo)).to_be_hidden()
+    assert person(site, "Ada").delete(f"/api/sessions/{session}").status_code == 200
     gateway.do(gateway.fake.tell, session, {"type": "session.deleted", "payload": {"sessionId": session}})
+    expect(bo.get_by_text("This session was deleted.")).to_be_visible()
+    expect(bo.get_by_role("link", name="Your sessions")).to_be_focused()
+    assert bo.evaluate("localStorage.getItem('omnisonic.panel')") == "folded"
+    visit.expects("404")  # that it was seen is told whenever the page is turned to
+    bo.evaluate(LOOKS)
+    bo.evaluate("fetch('/about')")
     expect(bo.get_by_text("This session was deleted.")).to_be_visible()
     eventually(lambda: not gateway.fake.rooms[session], what="the page has left")
 
 
 def test_a_renamed_session_is_renamed_for_all(visit: Visit, site: Web, gateway: GatewayThread) -> None:
-    """The name and the tempo of whoever is in the room follow what the room is told."""
+    """The name and the tempo follow what the room is told; outside of it, and on coming in, they are looked up."""
     session = new_session(site, "Ada", "Bo")
-    bo = join(visit(f"/sessions/{session}", who="Bo"))
+    bo, ada = visit(f"/sessions/{session}", who="Bo"), person(site, "Ada")
+    tempo = bo.locator("#tempo")
+    bo_id = person(site, "Bo").get("/api/sessions").json()["currentUserId"]
+    role = f"/api/sessions/{session}/collaborators/{bo_id}"
+    assert ada.patch(f"/api/sessions/{session}", json={"tempoBpm": 100}).status_code == 200
+    assert ada.patch(role, json={"role": "listener"}).status_code == 200
+    bo.evaluate(LOOKS)
+    expect(tempo).to_have_text("100")
+    expect(bo.get_by_text("You are a listener in this session now.")).to_be_visible()
+    assert ada.patch(role, json={"role": "editor"}).status_code == 200
+    assert ada.patch(f"/api/sessions/{session}", json={"tempoBpm": 90}).status_code == 200
+    join(bo)
+    expect(tempo).to_have_text("90")
+    expect(bo.get_by_text("You are a listener in this session now.")).to_be_hidden()
     payload = {"id": session, "name": "Dawn jam", "tempoBpm": 98.5, "beatsPerBar": 7}
     gateway.do(gateway.fake.tell, session, {"type": "session.updated", "payload": payload, "from": None})
     expect(bo.get_by_role("heading", name="Dawn jam")).to_be_visible()

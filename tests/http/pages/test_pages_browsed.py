@@ -413,6 +413,9 @@ def test_a_listener_is_offered_nothing_that_would_be_refused(visit: Visit, site:
         {"name": "b.wav", "mimeType": "audio/wav", "buffer": wav(0.1)}  # as a drop does
     )
     expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("You are a listener here.")
+    page.get_by_role("button", name="Share mix").click()
+    expect(page.get_by_text("There is no mixdown to share yet.")).to_be_visible()
+    expect(page.get_by_role("tab", name="Mixdowns")).to_be_focused()
     page.get_by_role("tab", name="Activity").click()
     expect(page.get_by_text("made Bo a listener")).to_be_visible()
     assert ada.patch(path, json={"role": "editor"}).status_code == 200

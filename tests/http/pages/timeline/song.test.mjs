@@ -9,6 +9,7 @@ const module = (path) => import(new URL(path, folder));
 const { Song } = await module("room/song.js");
 const { isGenuine } = await module("room/roster.js");
 const { beginsAt_s, endsAt_s, groupTracks, movedTo, positionAt } = await module("room/arrangement.js");
+const { gainInWords } = await module("controls/quantities.js");
 const { Scale } = await module("timeline/view.js");
 const { loudest, Peaks } = await module("timeline/waveform.js");
 const { movedBy } = await module("timeline/marks.js");
@@ -89,6 +90,51 @@ test("what the hand does is heard at once, and asked for one request at a time",
   assert.deepEqual(studio.patched("a"), [{ gainDb: -2 }, { gainDb: -4, pan: 1 }]);
   await song.change("a", { pan: 1 });
   assert.equal(studio.patched("a").length, 2, "what is so already is not asked for");
+});
+
+test("what is let go where it was taken is held no more, and follows the others", async () => {
+  const studio = new Studio();
+  const song = songOf(studio, [upload("a")]);
+  await song.refresh();
+  song.hold("a", { gainDb: -6 });
+  song.hold("a", { gainDb: 0, offsetSeconds: 4 });
+  song.release("a", ["gainDb"]);
+  song.heard("upload.changed", upload("a", { gainDb: -3, offsetSeconds: 8 }));
+  assert.deepEqual([song.mix("a").gainDb, song.mix("a").offsetSeconds], [-3, 4], "another hand still holds the clip");
+  song.release("a");
+  assert.equal(song.mix("a").offsetSeconds, 8);
+  assert.deepEqual(studio.patched("a"), []);
+  song.remove("a");
+  song.events = [];
+  song.release("a", ["gainDb"]);
+  assert.deepEqual(song.events, [], "what is gone is not held");
+});
+
+test("what was told of something else stays; what could not be read is told until it is", async () => {
+  const studio = new Studio();
+  const told = [];
+  const song = new Song(SESSION, ME, { lost: () => false, failed: (words) => told.push(words) }, null);
+  await song.refresh();
+  assert.deepEqual(told, []);
+  studio.answers["GET /api/upload/list"] = () => ({ status: 400, error: "No.", code: "bad" });
+  await song.refresh();
+  delete studio.answers["GET /api/upload/list"];
+  await song.refresh();
+  await song.refresh();
+  assert.deepEqual(told, ["No.", ""]);
+});
+
+test("whoever brings something in from outside the room is named, also when nothing of theirs was there before", async () => {
+  const studio = new Studio();
+  const song = songOf(studio, [upload("a")]);
+  await song.refresh();
+  const collaborators = [{ id: "bo", name: "Bo" }];
+  studio.answers["GET /api/sessions/jam/collaborators"] = () => ({ owner: { id: ME, name: "Ada" }, collaborators });
+  assert.equal(song.nameOf("bo"), "");
+  assert.deepEqual([await song.learnName("bo"), await song.learnName(ME), await song.learnName("cy")], ["Bo", "Ada", ""]);
+  const asked = studio.asked.length;
+  assert.equal(await song.learnName("bo"), "Bo");
+  assert.equal(studio.asked.length, asked, "who is known is not asked for again");
 });
 
 test("a refusal puts it back, and says why; a file that is gone is gone", async () => {
@@ -388,7 +434,9 @@ test("a track comes to stand between its new neighbours", () => {
 test("places and lengths are told in bars and beats", () => {
   const scale = new Scale(120, 4, 100);
   assert.deepEqual([scale.placeInWords(0), scale.placeInWords(4.5), scale.placeInWords(4.62)], ["bar 1", "bar 3.2", "bar 3.2 and 120 ms"]);
-  assert.deepEqual([24, 1.5, 2.5, 0.7].map((each) => scale.lengthInWords(each)), ["12 bars", "3 beats", "1 bar and 1 beat", "0.7 seconds"]);
+  const lengths = { 24: "12 bars", 1.5: "3 beats", 2.5: "1 bar and 1 beat", 0.7: "0.7 seconds", 0.96: "1 second" };
+  for (const [seconds, words] of Object.entries(lengths)) assert.equal(scale.lengthInWords(Number(seconds)), words);
+  assert.deepEqual([-0.04, 0.04, -0.05, 0.5, -6].map(gainInWords), ["0 dB", "0 dB", "−0.1 dB", "+0.5 dB", "−6 dB"]);
   assert.deepEqual(["17", "17.3", "bar 17.3.25", "0", "17.5", "x"].map((each) => scale.beatOfText(each)), [64, 66, 66.25, null, null, null]);
   assert.deepEqual([64, 66, 66.25].map((beat) => scale.placeAsText(beat)), ["17", "17.3", "17.3.25"]);
   assert.deepEqual([scale.snapped_s(4.6), new Scale(120, 4, 1).snapped_s(4.6)], [4.5, 4], "beats, or bars where they are too narrow");
