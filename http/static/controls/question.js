@@ -19,10 +19,19 @@ export class Question {
     this.#turn(true);
   }
 
+  // What was asked of is shown no more, or something else is: nothing is asked, and the keyboard stays where it is.
+  close() {
+    this.#show(false);
+  }
+
   #turn(isAsked) {
+    this.#show(isAsked);
+    this.#find(`[data-act="${isAsked ? "keep" : "remove"}"]`).focus();
+  }
+
+  #show(isAsked) {
     this.#box.hidden = !isAsked;
     for (const each of this.#behind) each.inert = isAsked;
-    this.#find(`[data-act="${isAsked ? "keep" : "remove"}"]`).focus();
   }
 
   #find(selector) {

@@ -1,4 +1,4 @@
-// What a hand does to a track: moves its clip, trims it, fades it, and puts the tracks into another order.
+// What a hand does to a track: moves its clip, trims it, fades it, slides its fader, and puts the tracks into another order.
 
 import { movedTo, placeOf_s } from "../room/arrangement.js";
 
@@ -132,6 +132,42 @@ export class ClipHand {
       this.#told.failed(problem);
     }
   }
+}
+
+// --- faders and pans -------------------------------------------------------------------------------------------------
+//
+// What a slider of an upload is moved to is heard while the hand moves, and asked for once it lets go.
+
+// `name` is what of the upload `take()` the slider is. `change(patch)` asks for it.
+export function slides(slider, name, song, { take, change }) {
+  let held = null;
+  const release = () => {
+    if (held !== null) song.release(held, [name]);
+    held = null;
+  };
+  slider.addEventListener("input", () => {
+    if (held !== take().id) release();
+    held = take().id;
+    song.hold(held, { [name]: Number(slider.value) });
+  });
+  slider.addEventListener("change", () => {
+    if (held !== take().id) release();
+    held = null;
+    change({ [name]: Number(slider.value) });
+  });
+  slider.addEventListener("blur", release);
+  // A slider that comes back to where it was taken is changed for no browser: nothing was meant then.
+  slider.addEventListener("pointerdown", ({ pointerId }) => {
+    const from = slider.value;
+    const over = new AbortController();
+    const letGo = (event) => {
+      if (event.pointerId !== pointerId) return;
+      over.abort();
+      if (event.type === "pointercancel" || slider.value === from) release();
+    };
+    for (const type of ["pointerup", "pointercancel"]) addEventListener(type, letGo, { signal: over.signal });
+  });
+  slider.addEventListener("dblclick", () => change({ [name]: 0 }));
 }
 
 // --- the order of the tracks -----------------------------------------------------------------------------------------

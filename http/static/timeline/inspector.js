@@ -3,6 +3,7 @@
 import { channelsInWords, gainInWords, panInWords, sizeInWords } from "../controls/quantities.js";
 import { Question } from "../controls/question.js";
 import { beginsAt_s, movedTo } from "../room/arrangement.js";
+import { slides } from "./clip.js";
 
 const RANGES = {
   gainDb: "A gain goes from −60 to 12 dB.",
@@ -20,6 +21,9 @@ export class Inspector {
   #shown;
   #trackId = null;
   #opener = null;
+  #question;
+  // What each field was last drawn with.
+  #drawn = new Map();
 
   // `desk` as in `track_row.js`. `shown(trackId)` is told of which track it shows, or null.
   constructor(box, desk, shown) {
@@ -47,6 +51,7 @@ export class Inspector {
     this.#trackId = trackId;
     this.#opener = from;
     this.#box.hidden = false;
+    this.#question.close();
     this.#fail("");
     this.#shown(trackId);
     this.draw();
@@ -57,6 +62,7 @@ export class Inspector {
     if (this.#trackId === null) return;
     this.#trackId = null;
     this.#box.hidden = true;
+    this.#question.close();
     this.#shown(null);
     if (this.#opener?.isConnected) this.#opener.focus();
   }
@@ -98,7 +104,9 @@ export class Inspector {
 
   #set(name, value, done) {
     const field = this.#find(`[name="${name}"]`);
-    if (document.activeElement !== field || field.type === "range" || field === done) field.value = value;
+    if (document.activeElement === field && field.type !== "range" && field !== done) return;
+    field.value = value;
+    this.#drawn.set(name, field.value);
   }
 
   #enable(act, isPossible) {
@@ -117,23 +125,23 @@ export class Inspector {
       field.addEventListener("keydown", (event) => event.key === "Enter" && this.#changeField(field));
     }
     const pan = this.#find('[name="pan"]');
-    pan.addEventListener("input", () => this.#desk.song.hold(this.#mix.id, { pan: Number(pan.value) }));
-    pan.addEventListener("change", () => this.#change({ pan: Number(pan.value) }));
-    pan.addEventListener("dblclick", () => this.#change({ pan: 0 }));
+    slides(pan, "pan", this.#desk.song, { take: () => this.#mix, change: (patch) => this.#change(patch) });
     for (const [act, by] of [["up", -1], ["down", 1]]) this.#find(`[data-act="${act}"]`).addEventListener("click", () => this.#move(by));
     this.#find('[data-act="record"]').addEventListener("click", () => this.#desk.record(this.#trackId));
-    const question = new Question(this.#box, ".inspector-parts fieldset:not(:first-child)", () => this.#remove());
-    this.#find('[data-act="remove"]').addEventListener("click", () => question.ask());
+    this.#question = new Question(this.#box, ".inspector-parts fieldset:not(:first-child)", () => this.#remove());
+    this.#find('[data-act="remove"]').addEventListener("click", () => this.#question.ask());
   }
 
   #changeField(field) {
     const { name, value } = field;
+    // What is shown is rounded, and may be old: it is asked for only where somebody has typed.
+    if (value === this.#drawn.get(name)) return this.draw(field);
     if (name === "name") this.#rename(value.trim());
     else if (name === "bar") this.#place(value);
     else if (!field.checkValidity()) this.#fail(RANGES[name]);
     else this.#change({ [name]: Number(value) });
     // What was meant by it is in the song now, or was not possible.
-    this.draw(field);
+    return this.draw(field);
   }
 
   #rename(name) {

@@ -2,6 +2,8 @@
 
 import { Problem } from "../controls/api.js";
 
+const SAVED = "The marker is saved.";
+
 const part = (id) => document.getElementById(id);
 
 export class PlaceForm {
@@ -11,6 +13,8 @@ export class PlaceForm {
   #marker = null;
   #isComment = false;
   #beat = 0;
+  // Each time that it is opened: what stood in it, and whether that is asked for already. Null when it is closed.
+  #opening = null;
 
   constructor(scroller, desk) {
     this.#desk = desk;
@@ -29,7 +33,7 @@ export class PlaceForm {
       event.preventDefault();
     });
     this.#find('[data-act="cancel"]').addEventListener("click", () => this.#close());
-    this.#find('[data-act="remove"]').addEventListener("click", () => this.#act(() => this.#desk.song.annotations.removeMarker(this.#marker.id)));
+    this.#find('[data-act="remove"]').addEventListener("click", () => this.#remove());
   }
 
   // For that marker; for a new one (`marker: null`) or a comment at `beat`.
@@ -47,6 +51,7 @@ export class PlaceForm {
     part("place-text").value = "";
     part("place-name").value = marker?.name ?? "";
     part("place-end").value = marker?.endBeat ? scale.placeAsText(marker.endBeat) : this.#loopEnd(marker, comment);
+    this.#opening = { name: part("place-name").value, end: part("place-end").value, isAsked: false };
     this.#fail("");
     this.#form.hidden = false;
     (comment ? part("place-text") : part("place-name")).focus();
@@ -63,28 +68,45 @@ export class PlaceForm {
     if (this.#isComment) {
       const text = part("place-text").value.trim();
       if (!text) return this.#close();
-      return this.#act(() => this.#desk.song.annotations.addComment({ text, atBeat: this.#beat }));
+      return this.#act(() => this.#desk.song.annotations.addComment({ text, atBeat: this.#beat }), "The comment is added.");
     }
+    const before = this.#opening;
     const written = part("place-end").value.trim();
+    const isSameEnd = this.#marker !== null && written === before.end;
     const endBeat = written ? this.#desk.view.scale.beatOfText(written) : null;
     const name = part("place-name").value.trim();
     if (!name) return this.#fail("Type a name.", "place-name");
-    if (written && (endBeat === null || endBeat <= this.#beat)) {
+    if (written && !isSameEnd && (endBeat === null || endBeat <= this.#beat)) {
       return this.#fail("A section ends at a bar behind its beginning, such as 17 or 17.3.", "place-end");
     }
     const { annotations } = this.#desk.song;
-    if (this.#marker) return this.#act(() => annotations.changeMarker(this.#marker.id, { name, endBeat }));
-    return this.#act(() => annotations.addMarker({ name, atBeat: this.#beat, ...(endBeat !== null && { endBeat }) }));
+    if (this.#marker) {
+      // What is left as it was, somebody else may have changed meanwhile.
+      const patch = { ...(name !== before.name && { name }), ...(!isSameEnd && { endBeat }) };
+      return this.#act(() => annotations.changeMarker(this.#marker.id, patch), SAVED);
+    }
+    return this.#act(() => annotations.addMarker({ name, atBeat: this.#beat, ...(endBeat !== null && { endBeat }) }), SAVED);
   }
 
-  async #act(act) {
+  #remove() {
+    return this.#act(() => this.#desk.song.annotations.removeMarker(this.#marker.id), "The marker is removed.");
+  }
+
+  // Once, and for what it was opened for: by the answer, it may be closed, or show something else.
+  async #act(act, done) {
+    const opening = this.#opening;
+    if (opening === null || opening.isAsked) return;
+    opening.isAsked = true;
     try {
       await act();
-      this.#close();
-      this.#desk.say(this.#isComment ? "The comment is added." : "The marker is saved.");
+      if (opening === this.#opening) this.#close();
+      this.#desk.say(done);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      this.#fail(problem.message);
+      if (opening === this.#opening) this.#fail(problem.message);
+      else this.#desk.fail(problem.message);
+    } finally {
+      opening.isAsked = false;
     }
   }
 
@@ -95,6 +117,7 @@ export class PlaceForm {
   }
 
   #close() {
+    this.#opening = null;
     this.#form.hidden = true;
     // The keyboard is not left in the void.
     const isThere = this.#opener?.isConnected && this.#opener !== document.body;

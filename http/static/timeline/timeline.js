@@ -47,6 +47,7 @@ export class Timeline {
       nameOf: (userId) => this.#nameOf(userId),
       whyUnheard: (uploadId) => this.#unheard.get(uploadId) ?? "",
       say: (words) => this.say(words),
+      fail: (words) => this.fail(words),
       inspect: (trackId, from) => this.#later.inspect(trackId, from),
       reorder: (trackId, place) => this.#reorder(trackId, place),
       remove: (uploadId) => this.#remove(uploadId),

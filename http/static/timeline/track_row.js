@@ -4,7 +4,7 @@
 import { gainInWords } from "../controls/quantities.js";
 import { beginsAt_s, length_s } from "../room/arrangement.js";
 import { colourClass, initials } from "../room/roster.js";
-import { ClipHand, reorders } from "./clip.js";
+import { ClipHand, reorders, slides } from "./clip.js";
 import { Peaks, Waveform } from "./waveform.js";
 
 const QUIETEST_DB = -60;
@@ -29,7 +29,7 @@ export class TrackRow {
   #levels = { peak: 0, hold: 0 };
   #problem = "";
 
-  // `desk`: what all rows share: `song`, `view`, `rights`, `nameOf(userId)`, `whyUnheard(uploadId)`, `say(words)`,
+  // `desk`: what all rows share: `song`, `view`, `rights`, `nameOf(userId)`, `whyUnheard(uploadId)`, `say(words)`, `fail(words)`,
   // `inspect(trackId, from)`, `reorder(trackId, place)`.
   constructor(track, desk) {
     this.#track = track;
@@ -105,9 +105,7 @@ export class TrackRow {
     fader.disabled = this.#find('[data-act="mute"]').disabled = !rights.mayChange;
     this.#find('[data-act="mute"]').addEventListener("click", () => this.#change({ muted: !this.#mix.muted }));
     this.#find('[data-act="solo"]').addEventListener("click", () => song.solo(this.#track.id, !song.isSoloed(this.#track.id)));
-    fader.addEventListener("input", () => song.hold(this.#track.chosen.id, { gainDb: Number(fader.value) }));
-    fader.addEventListener("change", () => this.#change({ gainDb: Number(fader.value) }));
-    fader.addEventListener("dblclick", () => this.#change({ gainDb: 0 }));
+    slides(fader, "gainDb", song, { take: () => this.#track.chosen, change: (patch) => this.#change(patch) });
     const more = this.#find('[data-act="inspect"]');
     more.addEventListener("click", () => inspect(this.#track.id, more));
     if (rights.mayChange) reorders(this.row, this.#find(".track-strip"), (place) => this.#desk.reorder(this.#track.id, place));

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from omnisonic.studio.segments.segment_queue import SegmentQueue
 from omnisonic.studio.segments.segment_worker import SegmentWorker
@@ -15,6 +15,7 @@ from tests.http.sounds import png, wav
 from tests.studio.segments.bench import DirectCutting
 
 MINUS = "\N{MINUS SIGN}"
+UNREACHABLE = "The studio cannot be reached. Check your connection and try again."
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
@@ -81,7 +82,8 @@ def test_a_clip_is_moved_trimmed_and_put_back(visit: Visit, site: Web) -> None:
 def test_what_is_mixed_is_kept_and_heard_by_all(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """Gain, mute, name and place, in strip and inspector: shown at once, kept, and the same for all in the room."""
     session = new_session(site, "Ada", "Bo")
-    upload = brought(site, session)
+    upload, begins_s = brought(site, session), 8.0037215
+    assert person(site, "Ada").patch(f"/api/upload/{upload}", json={"offsetSeconds": begins_s}).status_code == 200
     ada, bo = visit(studio(session), who="Ada"), join(visit(studio(session), who="Bo"))
     take = stem(ada, "take.wav")
     take.get_by_label("Gain").press("ArrowLeft")
@@ -90,8 +92,12 @@ def test_what_is_mixed_is_kept_and_heard_by_all(visit: Visit, site: Web, gateway
     expect(take.get_by_role("button", name="Mute", pressed=True)).to_be_visible()
     take.get_by_role("button", name="More").click()
     inspector = ada.get_by_role("dialog", name="take")
+    for name, shown in (("Begins at bar", "5.1.01"), ("Begins at", "8.004")):
+        expect(inspector.get_by_label(name, exact=True)).to_have_value(shown)
+        inspector.get_by_label(name, exact=True).press("Enter")
     inspector.get_by_label("Pan").press("Home")
     expect(inspector.get_by_text("100 % left")).to_be_visible()
+    kept(site, session, upload, pan=-1, offsetSeconds=begins_s)  # what nobody has typed is not rounded
     inspector.get_by_label("Begins at bar").fill("7.2")
     inspector.get_by_label("Begins at bar").press("Enter")
     inspector.get_by_label("Fade in").fill("0.25")
@@ -115,6 +121,22 @@ def test_what_is_mixed_is_kept_and_heard_by_all(visit: Visit, site: Web, gateway
     expect(stem(bo, "Lead vox").get_by_role("button", name="Mute", pressed=True)).to_be_visible()
     expect(clip(bo, "Lead vox")).to_have_attribute("aria-valuetext", "Lead vox, begins at bar 7.2, 2 beats")
     expect(bo.get_by_text("take.wav")).to_have_count(1)
+    fader = stem(bo, "Lead vox").get_by_label("Gain")
+    box = fader.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    bo.mouse.click(x, y)
+    set_to = fader.input_value()
+    kept(site, session, upload, gainDb=float(set_to))
+    bo.mouse.down()
+    bo.mouse.move(x + box["width"] / 4, y)
+    expect(fader).not_to_have_value(set_to)
+    bo.mouse.move(x, y)
+    expect(fader).to_have_value(set_to)
+    bo.mouse.up()  # away and back: nothing is meant, and nothing is held
+    assert person(site, "Ada").patch(f"/api/upload/{upload}", json={"gainDb": 3}).status_code == 200
+    pass_on(site, gateway, "upload.changed")
+    expect(fader).to_have_value("3")
 
 
 def test_a_change_that_is_refused_is_put_back(visit: Visit, site: Web) -> None:
@@ -192,12 +214,50 @@ def test_takes_order_markers_and_comments(visit: Visit, site: Web, gateway: Gate
     expect(page.get_by_role("button", name="Chorus, section from bar 2 to 10")).to_be_focused()
     markers = f"/api/sessions/{session}/markers"
     eventually(lambda: ada.get(markers).json()["markers"][0]["endBeat"] == 36, what="the section is moved")
+    page.get_by_role("button", name=re.compile("^Chorus")).press("F2")
+    (marker,) = ada.get(markers).json()["markers"]
+    assert ada.patch(f"{markers}/{marker['id']}", json={"endBeat": 44}).status_code == 200
+    page.get_by_role("dialog", name="Marker at bar 2").get_by_label("Name").fill("Refrain")
+    page.keyboard.press("Enter")
+    refrain = page.get_by_role("button", name="Refrain, section from bar 2 to 12")
+    expect(refrain).to_be_visible()  # its end is where somebody else has put it meanwhile
+    refrain.press("Delete")
+    expect(refrain).to_have_count(0)
+
+
+def test_what_is_written_at_a_place_is_sent_once(visit: Visit, site: Web) -> None:
+    """However often Enter is pressed; the answer closes nothing that was opened since, and says what was done."""
+    session = new_session(site, "Ada")
+    page = visit(studio(session), who="Ada")
+    routes: list[Route] = []
+    page.route("**/comments", lambda route: routes.append(route))
+    form = page.locator(".place-form")
+    text = form.get_by_label("Comment")
     page.get_by_role("button", name="Comment here").click()
-    page.locator(".place-form").get_by_label("Comment").fill("Too loud here")
-    page.get_by_role("button", name="Save").click()
+    text.fill("Too loud here")
+    for _ in range(2):
+        text.press("Control+Enter")
+    eventually(lambda: bool(routes), what="it is sent")
+    page.get_by_role("button", name="Comment here").click()
+    text.fill("And too late")
+    text.press("Control+Enter")
+    eventually(lambda: len(routes) > 1, what="the next one is sent")
+    first, second = routes
+    first.continue_()
     expect(page.get_by_role("button", name="Comment by Ada at bar 1: Too loud here")).to_be_visible()
-    page.get_by_role("button", name=re.compile("^Chorus")).press("Delete")
-    expect(page.get_by_role("button", name=re.compile("^Chorus"))).to_have_count(0)
+    expect(text).to_have_value("And too late")
+    expect(form).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    visit.expects("ERR_FAILED")
+    second.abort()
+    expect(page.locator("#stems-problem")).to_have_text(UNREACHABLE)
+    page.keyboard.press("m")
+    form.get_by_label("Name").fill("Bridge")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name=re.compile("^Bridge")).press("F2")
+    form.get_by_role("button", name="Remove").click()
+    expect(page.locator("#stems-news")).to_have_text("The marker is removed.")
+    expect(form).to_be_hidden()
 
 
 def in_order(site: Web, session: str) -> list[str]:
@@ -211,6 +271,7 @@ def test_removing_asks_first(visit: Visit, site: Web, gateway: GatewayThread) ->
     visit.expects("404")  # what Bo's page may ask about it before it is told
     session = new_session(site, "Ada", "Bo")
     brought(site, session)
+    bass = brought(site, session, "bass.wav")
     ada, bo = visit(studio(session), who="Ada"), join(visit(studio(session), who="Bo"))
     for page in (ada, bo):
         stem(page, "take.wav").get_by_role("button", name="More").click()
@@ -222,19 +283,34 @@ def test_removing_asks_first(visit: Visit, site: Web, gateway: GatewayThread) ->
     ada.keyboard.press("Escape")
     expect(remove).to_be_focused()
     remove.click()
-    ada.get_by_role("button", name="Remove it").filter(visible=True).click()
+    sure = ada.get_by_role("button", name="Remove it").filter(visible=True)
+    stem(ada, "bass.wav").get_by_role("button", name="More").click()  # which nobody has asked to remove
+    of_bass = ada.get_by_role("dialog", name="bass")
+    expect(of_bass).to_be_visible()
+    expect(sure).to_have_count(0)
+    stem(ada, "take.wav").get_by_role("button", name="More").click()
+    remove.click()
+    sure.click()
     expect(ada.get_by_text("take.wav")).to_have_count(0)
-    expect(ada.get_by_text("Nothing to play along to yet.")).to_be_visible()
     expect(stem(bo, "take.wav")).to_be_visible()
+    stem(ada, "bass.wav").get_by_role("button", name="More").click()
+    expect(of_bass).to_be_visible()
+    expect(sure).to_have_count(0)
+    of_bass.get_by_label("Gain").fill("-3")
+    of_bass.get_by_label("Gain").press("Enter")
+    kept(site, session, bass, gainDb=-3)
     pass_on(site, gateway, "upload.removed")
     expect(bo.get_by_text("take.wav")).to_have_count(0)
+    of_bass.get_by_role("button", name="Remove", exact=True).click()
+    sure.click()
+    expect(ada.get_by_text("Nothing to play along to yet.")).to_be_visible()
     assert list_stems(site, session) == []
 
 
 def test_the_room_is_told_of_what_others_bring(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """A line in the talk, a track; whoever brought it sees it once; what was missed is there after coming back."""
     visit.expects("404")  # what is being asked about a file when it goes
-    session = new_session(site, "Ada", "Bo")
+    session = new_session(site, "Ada", "Bo", "Cy")
     gone = brought(site, session, "old.wav")
     ada, bo = join(visit(studio(session), who="Ada")), join(visit(studio(session), who="Bo"))
     expect(log(ada)).to_contain_text("Bo came in.")
@@ -246,6 +322,9 @@ def test_the_room_is_told_of_what_others_bring(visit: Visit, site: Web, gateway:
     expect(log(bo)).not_to_contain_text("added a file.")
     for page in (ada, bo):
         expect(page.get_by_text("vox.wav")).to_have_count(1)
+    brought(site, session, "bass.wav", who="Cy")  # who is not in the room
+    pass_on(site, gateway, "upload.added")
+    expect(log(ada)).to_contain_text("Cy added a file.")
     brought(site, session, "new.wav")
     visit.expects("404")  # nobody tells the pages, and they may ask for more of it
     person(site, "Ada").delete(f"/api/upload/{gone}")
