@@ -47,8 +47,8 @@ export class ActivityLines {
     if (event.undoes) return this.#undone(event);
     const same = this.#lines.find((each) => each.event.id === event.id || isSame(each, event));
     if (same) {
-      // From where it was before the first of them.
-      this.#draw(same, { ...event, before: same.event.before });
+      // As it is told: with the values between which its undo goes.
+      this.#draw(same, event);
       same.at = Date.now();
       return;
     }

@@ -72,6 +72,25 @@ def test_another_persons_fader_is_undone(visit: Visit, site: Web, gateway: Gatew
     assert [kept["gainDb"] for kept in list_stems(site, session)] == [0]
 
 
+def test_a_line_of_the_talk_undoes_what_it_says(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+    """Changes that the studio has made one are one, from the first value to the last; a later one is another."""
+    session = new_session(site, "Ada", "Bo")
+    take = brought(site, session)
+    page = join(visit(studio(session), who="Ada"))
+    line = log(page).locator(".act")
+    for gain_db in (-1, -3):
+        mix(site, "Bo", take, gainDb=gain_db)
+        pass_on(site, gateway, "activity.added")
+    expect(line).to_have_text("Bo moved the gain of take from 0 dB to \N{MINUS SIGN}3 dB · Undo")
+    site.do(site.database.row("UPDATE activity SET at = at - interval '40 s' WHERE session_id = $1", session))
+    mix(site, "Bo", take, gainDb=-6)
+    pass_on(site, gateway, "activity.added")
+    expect(line).to_have_text("Bo moved the gain of take from \N{MINUS SIGN}3 dB to \N{MINUS SIGN}6 dB · Undo")
+    undo(line).click()
+    expect(line).to_contain_text("· Undone")
+    assert [kept["gainDb"] for kept in list_stems(site, session)] == [-3]
+
+
 def test_a_removed_stem_is_brought_back(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """By whoever may remove it; another is not offered to. It is in its place again, for all."""
     visit.expects("404")  # what is being asked about it when it goes
