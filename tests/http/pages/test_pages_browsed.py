@@ -7,7 +7,7 @@ from typing import Final
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, invite_to, join, new_session, person, visiting
@@ -171,8 +171,8 @@ def test_a_search_is_answered_whatever_is_looked_at_meanwhile(visit: Visit, site
     search = page.get_by_label("Search sessions")
     for ending in ("fails", "is answered"):
         search.fill("two")
-        search.press("Enter")
-        eventually(lambda: bool(routes), what="it is searched")
+        with page.expect_request("**/api/sessions?*q=two*"):
+            search.press("Enter")
         returns(page)
         if ending == "fails":
             visit.expects("ERR_FAILED")
@@ -262,6 +262,18 @@ def test_the_owner_sets_the_tempo(visit: Visit, site: Web) -> None:
     page.reload()
     expect(page.get_by_label("BPM")).to_have_value("98.5")
     expect(page.get_by_label("beats a bar")).to_have_value("7")
+    read: list[tuple[Route, APIResponse]] = []
+    page.route("**/api/sessions?id=*", lambda route: read.append((route, route.fetch())))
+    returns(page)
+    eventually(lambda: bool(page.evaluate("true") and read), what="the session is read")
+    page.get_by_label("BPM").fill("140")
+    with page.expect_response(lambda response: response.request.method == "PATCH"):
+        page.keyboard.press("Enter")
+    late, answer = read[0]
+    with page.expect_response("**/api/sessions?id=*"):
+        late.fulfill(response=answer)
+    page.evaluate("new Promise(requestAnimationFrame)")
+    expect(page.get_by_label("BPM")).to_have_value("140")  # what was read is older
 
 
 @pytest.mark.parametrize("width", [320, 390])
