@@ -121,8 +121,9 @@ export class SessionHead {
   #id;
   #session;
   #told;
-  // How often it was heard of; how many changes of it are under way.
-  #news = 0;
+  // Counts what is asked and heard of it; as of when it is drawn; how many changes of it are under way.
+  #count = 0;
+  #drawnAt = 0;
   #changing = 0;
 
   // `told(session)` whenever it may have changed.
@@ -141,15 +142,19 @@ export class SessionHead {
 
   // Read it anew, and draw it. What is heard or changed here meanwhile is newer than the answer. Errors: `Problem`.
   async read() {
-    const since = this.#news;
+    const at = (this.#count += 1);
     const { session } = await ask("GET", `/api/sessions?id=${this.#id}`);
-    if (this.#news === since && this.#changing === 0) this.draw(session);
+    if (at > this.#drawnAt && this.#changing === 0) this.#draw(session, at);
     return session;
   }
 
   // The session as it is now, whoever changed it.
   draw(session) {
-    this.#news += 1;
+    this.#draw(session, (this.#count += 1));
+  }
+
+  #draw(session, at) {
+    this.#drawnAt = at;
     this.#session = { ...this.#session, ...session };
     const { name, tempoBpm, beatsPerBar } = this.#session;
     show(heading, name);

@@ -266,7 +266,9 @@ def test_a_renamed_session_is_renamed_for_all(visit: Visit, site: Web, gateway: 
     join(bo)
     expect(tempo).to_have_text("90")
     expect(bo.get_by_text("You are a listener in this session now.")).to_be_hidden()
-    payload = {"id": session, "name": "Dawn jam", "tempoBpm": 98.5, "beatsPerBar": 7}
+    change = {"name": "Dawn jam", "tempoBpm": 98.5, "beatsPerBar": 7}
+    assert ada.patch(f"/api/sessions/{session}", json=change).status_code == 200
+    payload = {"id": session, **change}
     gateway.do(gateway.fake.tell, session, {"type": "session.updated", "payload": payload, "from": None})
     expect(bo.get_by_role("heading", name="Dawn jam")).to_be_visible()
     expect(bo.get_by_role("group", name="Tempo and metre")).to_have_text(
