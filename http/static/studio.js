@@ -111,6 +111,7 @@ async function makeTalk() {
       roster.spoke(memberId);
       return visit.connection.ask("chat", { text }, id);
     },
+    caughtUp: (count) => noted("talk", count),
     showWords: (element, text) => showPlaces(element, text, { go, beatsPerBar: () => conductor.beatsPerBar }),
   });
   lines = new ActivityLines(talk, rights, {
@@ -287,8 +288,8 @@ async function shown(name) {
   else if (name in loaded) await loaded[name]();
 }
 
-function noted(name) {
-  tabs.news(name);
+function noted(name, count = 1) {
+  tabs.news(name, count);
   parts.unread?.noted();
 }
 
