@@ -29,6 +29,7 @@ function newDocument() {
 
 newDocument();
 globalThis.requestAnimationFrame = globalThis.cancelAnimationFrame = () => {};
+globalThis.matchMedia = () => Object.assign(new EventTarget(), { matches: false });
 
 const folder = pathToFileURL(`${process.argv[2]}/`);
 const module = (path) => import(new URL(path, folder));
