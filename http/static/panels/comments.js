@@ -59,6 +59,7 @@ export class Comments {
     song.addEventListener("comments", () => this.draw());
     conductor.addEventListener("change", () => this.#drawPin());
     this.draw();
+    this.#drawPin();
     form.inert = false;
   }
 

@@ -91,7 +91,10 @@ def test_the_focus_stays_on_what_stands_in_the_ruler(visit: Visit, site: Web) ->
     comment(ada, session, "Late", atBeat=8)
     for name, beat in (("Verse", 4), ("Solo", 8)):
         assert ada.post(f"/api/sessions/{session}/markers", json={"name": name, "atBeat": beat}).status_code == 201
-    page = open_panel(visit(studio(session), who="Bo"), "Comments")
+    page = visit(studio(session), who="Bo")
+    page.get_by_role("button", name="Solo, marker at bar 3", exact=True).click()
+    open_panel(page, "Comments")
+    expect(page.locator("#comment-place")).to_have_text("bar 3.1")
     pin = page.get_by_role("button", name="Comment by Ada at bar 3: Late")
     pin.focus()
     guitar = site.sign_up("guitar@example.com", name="Ada \N{GUITAR}")
