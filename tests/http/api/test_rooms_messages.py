@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pytest
@@ -11,7 +10,6 @@ from omnisonic.stores.bus.events import Reply, RoomSaid
 from tests.http.api.test_sessions import JSON, make
 from tests.http.api.test_sessions_sharing import share
 from tests.http.running import ADMIN_TOKEN, Web, running_web
-from tests.valkey_server import ValkeyServer
 
 OPERATOR: Final = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 NOTE: Final = {"type": "note", "payload": {"text": "Break in five"}}
@@ -93,26 +91,6 @@ def test_tokens_cannot_be_tried_out(web: Web) -> None:
     assert 1 <= int(late.headers["Retry-After"]) <= 60
     web.clock.now_s += 61
     assert web.client.post(path, json=NOTE, headers=OPERATOR).status_code == 202
-
-
-def statuses_at_once(web: Web, tokens: list[str]) -> list[int]:
-    """What messages that are none get with these tokens, at the same moment: the token is looked at before."""
-
-    def say(token: str) -> int:
-        return web.client.post("/api/rooms/jam/messages", json={}, headers=bearer(token)).status_code
-
-    with ThreadPoolExecutor(len(tokens)) as pool:
-        return sorted(pool.map(say, tokens))
-
-
-def test_right_tokens_at_once_wait_for_each_other(database_url: str, valkey: ValkeyServer) -> None:
-    """However many come, with a guard that takes its time. Wrong ones are counted one by one."""
-    with running_web(database_url=database_url, redis_url=valkey.url) as web:
-        for _ in range(2):
-            assert statuses_at_once(web, [ADMIN_TOKEN] * 50) == [400] * 50
-        assert statuses_at_once(web, ["wrong"] * 9 + [ADMIN_TOKEN] * 41) == [400] * 41 + [401] * 9
-        assert statuses_at_once(web, ["wrong"] * 50) == [401] + [429] * 49
-        assert statuses_at_once(web, [ADMIN_TOKEN] * 2) == [429] * 2
 
 
 def test_without_an_operators_token_there_is_no_operator() -> None:

@@ -245,7 +245,8 @@ async def test_several_events_in_a_row_that_a_receiver_cannot_take_wait_aside_on
         assert delivery.event_id == given[3].id
         assert await desk.fail(delivery) == "failed"
         desk.wait(pause_s)
-    assert await desk.queue.record_success(await desk.take(), "HTTP 200") == "delivered"
+    delivery = await desk.take()
+    assert await desk.queue.record_success(delivery, "HTTP 200") == "delivered"
     assert {each.attempts for each in (await desk.records(delivery.webhook_id))[:3]} == {TRIES_IN_ORDER}
 
 
