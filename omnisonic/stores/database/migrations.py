@@ -4,8 +4,8 @@ They are the SQL files in the package's folder `migrations`. The table `schema_m
 records what was applied. Asyncio, through asyncpg, on connections of its own.
 
 Overload: two programs that migrate at once take turns, by an advisory lock, and so do a migration and a backup; where
-nothing is to be applied, nobody waits. Crash: a migration and its row are one
-transaction, so it was applied whole or not at all; the lock goes with the connection. Shutdown: cancel at any time.
+nothing is to be applied, nobody waits. Crash: a migration and its row are one transaction, so it was applied whole or
+not at all; the lock goes with the connection. Shutdown: cancel at any time.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ whoever opens the session wants to hear it at once; for everything else, uploads
 when somebody asks for them. They take more room than most files do, and most of those are never played in segments.
 
 All segments of an upload are one object, so they are there together or not at all. They go with their upload, and count
-towards nobody's quota; what they may take in all is bounded by it (`.room`).
+towards nobody's quota; what they may take in all is bounded by it (`.segment_limit`).
 """
 
 from typing import Final

@@ -15,7 +15,7 @@ from omnisonic.models import UploadId
 from omnisonic.stores.database.pool import Database
 from omnisonic.stores.storage import Key
 from omnisonic.studio.segments import FORMAT, MadeSegments
-from omnisonic.studio.segments.room import has_room
+from omnisonic.studio.segments.segment_limit import has_space
 from omnisonic.studio.uploads import StoredUpload
 from omnisonic.studio.uploads.unreferenced_objects import abandon_object, bind_object, register_object
 from omnisonic.studio.uploads.upload_changes import stored_upload
@@ -57,7 +57,7 @@ UPDATE uploads SET segments_due_at = NULL, segments_problem = $2 WHERE id = $1
 
 
 class SegmentQueue:
-    """The uploads in `database` whose segments are to be made, while there is room (`.room`) by `quota_bytes`; 0: any.
+    """The uploads in `database` whose segments are to be made, within the limit of `quota_bytes` (`.segment_limit`).
 
     Raises:
         Unavailable: Every method, when the database does not answer.
@@ -82,12 +82,12 @@ class SegmentQueue:
         """Nobody else may take it for another `LEASE_S`."""
         await self._database.row(_RENEW, upload, timedelta(seconds=LEASE_S))
 
-    async def has_room(self, upload: UploadId) -> bool:
+    async def has_space(self, upload: UploadId) -> bool:
         """Whether segments of it may be made."""
-        return await has_room(self._database, upload, self._quota_bytes)
+        return await has_space(self._database, upload, self._quota_bytes)
 
     async def drop(self, upload: UploadId) -> None:
-        """Make none now. They are made when somebody asks for them and there is room."""
+        """Make none now. They are made when somebody asks for them and there is space."""
         await self._database.row(_END, upload, None)
 
     async def register(self, key: Key) -> None:

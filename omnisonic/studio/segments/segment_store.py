@@ -14,7 +14,7 @@ from omnisonic.stores.storage import Key
 from omnisonic.studio.accounts.login_activity import LoginUse
 from omnisonic.studio.mixdown import RATE_HZ
 from omnisonic.studio.segments import FORMAT, NoSegments, NoSuchSegment, Segments, SegmentsPending, StoredSegment
-from omnisonic.studio.segments.room import NO_ROOM, has_room
+from omnisonic.studio.segments.segment_limit import NO_SPACE, has_space
 from omnisonic.studio.uploads import NoSuchUpload
 from omnisonic.studio.uploads.upload_statements import IS_VISIBLE
 
@@ -49,7 +49,7 @@ DELETE FROM upload_segments WHERE object_key = $1
 class SegmentStore:
     """The segments in `database`. `use` notes that sign-ins are used; stores on the same database may share it.
 
-    A user's segments may take some times the room of `quota_bytes` (`.room`); 0: any.
+    A user's segments may take some times `quota_bytes` (`.segment_limit`); 0: any.
 
     Raises:
         Unavailable: Every method, when the database does not answer.
@@ -104,7 +104,7 @@ class SegmentStore:
             if not row["has_sound"]:
                 raise NoSegments
             if not row["is_waiting"]:
-                if not await has_room(self._database, upload, self._quota_bytes):
-                    raise NoSegments(NO_ROOM)
+                if not await has_space(self._database, upload, self._quota_bytes):
+                    raise NoSegments(NO_SPACE)
                 await self._database.row(_REQUEST, uuid_or_none(upload))
         raise SegmentsPending

@@ -31,7 +31,7 @@ from omnisonic.studio.attempts import attempt, renewing
 from omnisonic.studio.job_loop import JobLoop
 from omnisonic.studio.segments import FOLDER, MEDIA_TYPE, CannotCut, MadeSegments, NoSegments
 from omnisonic.studio.segments.cutting import Cutting
-from omnisonic.studio.segments.room import NO_ROOM
+from omnisonic.studio.segments.segment_limit import NO_SPACE
 from omnisonic.studio.segments.segment_queue import BEAT_S, SegmentQueue
 from omnisonic.studio.uploads import StoredUpload
 from omnisonic.studio.uploads.object_copy import copied_object
@@ -110,8 +110,8 @@ class SegmentWorker:
         return True
 
     async def _make_segments(self, stored: StoredUpload) -> None:
-        if not await self._queue.has_room(stored.upload.id):
-            _log.info("segments.none", extra={"upload": stored.upload.id, "reason": NO_ROOM})
+        if not await self._queue.has_space(stored.upload.id):
+            _log.info("segments.none", extra={"upload": stored.upload.id, "reason": NO_SPACE})
             await self._queue.drop(stored.upload.id)
             return
         try:

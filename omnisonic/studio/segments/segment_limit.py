@@ -1,4 +1,4 @@
-"""The room that segments of a user's uploads may take: `TIMES_QUOTA` as much as the quota.
+"""How much of the storage the segments of a user's uploads may take: `TIMES_QUOTA` as much as the quota.
 
 Of a few bytes of a lossy codec a hundred times as many become segments. So segments are bounded, although they count
 towards no quota. Those of uploads in the bin are there, too, and count. Checked before segments are made: the last ones
@@ -12,7 +12,7 @@ from omnisonic.stores.database.pool import Database
 
 TIMES_QUOTA: Final = 16
 """Twice as much as the segments of a quota full of MP3s of 256 kbit/s."""
-NO_ROOM: Final = (
+NO_SPACE: Final = (
     "This file is not prepared for playing: those of whoever uploaded it take all the room that they may. It can be "
     "downloaded and mixed."
 )
@@ -27,7 +27,7 @@ WHERE upload.id = $1
 """
 
 
-async def has_room(database: Database, upload: UploadId, quota_bytes: int) -> bool:
+async def has_space(database: Database, upload: UploadId, quota_bytes: int) -> bool:
     """Whether segments of `upload` may be made. Always without a quota (0)."""
     if not quota_bytes:
         return True

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from omnisonic.studio.segments import NoSegments, SegmentsPending
-from omnisonic.studio.segments.room import NO_ROOM, TIMES_QUOTA
+from omnisonic.studio.segments.segment_limit import NO_SPACE, TIMES_QUOTA
 from omnisonic.studio.segments.segment_queue import SegmentQueue
 from omnisonic.studio.segments.segment_store import SegmentStore
 from tests.studio.media.test_analysis_worker import within_deadline
@@ -29,7 +29,7 @@ async def assert_no_room(bench: Bench, upload: str) -> None:
     for _ in range(2):
         with pytest.raises(NoSegments) as reported:
             await bench.segments.describe(bench.login, upload)
-        assert reported.value.message == NO_ROOM
+        assert reported.value.message == NO_SPACE
         assert not await bench.worker().make_next()
 
 
