@@ -64,6 +64,16 @@ class Peer:
         with suppress(EOFError, trio.BrokenResourceError):
             await self.stream.send_all(frame(CLOSE, await self.receive_frame(CLOSE)))
 
+    async def hang_up(self) -> None:
+        """End the connection without a goodbye, after the client has all that was told.
+
+        What is closed with a heartbeat in it that nobody read is reset, and a reset takes away what was sent.
+        """
+        with suppress(EOFError, trio.BrokenResourceError):
+            await self.stream.send_eof()
+            await self.receive_frame(CLOSE)
+        await self.stream.aclose()
+
     async def upgrade(self) -> None:
         """Open the WebSocket."""
         key = handshake.check_upgrade(await self.asked())

@@ -63,7 +63,7 @@ async def test_a_second_welcome_is_the_whole_truth(client: Client) -> None:
         await peer.tell(b'{"type":"note","from":"cy","offset":4}')
         await peer.tell(b'{"type":"after"}')
         await peer.receive_text("cut")
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def again(peer: Peer) -> None:
         await peer.welcome(epoch="f", offset=4, recovered=True)
@@ -96,14 +96,14 @@ async def test_a_room_that_moved_with_a_loss_asks_from_before_it_until_the_gap_i
     async def forgets_the_gap(peer: Peer) -> None:
         await peer.welcome(offset=5)
         await peer.welcome_again(epoch="f", offset=50)
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def tells_the_gap(peer: Peer) -> None:
         await peer.welcome(epoch="f", offset=50, recovered=True)
         seen.append(peer.since)
         await peer.welcome_again(epoch="g", offset=9)
         await peer.tell(b'{"type":"history.gap","payload":{"epoch":"f","from":51,"to":null,"lost":null}}')
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def ends(peer: Peer) -> None:
         await peer.welcome(epoch="g", offset=9, recovered=True)
@@ -129,7 +129,7 @@ async def test_a_room_that_moved_without_a_gap_is_recovered_from_its_new_epoch(
         await peer.welcome(offset=5)
         await peer.welcome_again(epoch="f", offset=50)
         await peer.tell(message)
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def again(peer: Peer) -> None:
         await peer.welcome(epoch="f", offset=51, recovered=True)

@@ -38,12 +38,12 @@ async def test_a_client_says_on_coming_back_what_it_has_seen(client: Client) -> 
         seen.append(peer.since)
         await peer.tell(b'{"type":"note","from":"bo","offset":7}')
         await peer.tell(b'{"type":"psst","from":"bo"}')
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def second(peer: Peer) -> None:
         await peer.welcome(offset=6, recovered=True)
         seen.append(peer.since)
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def third(peer: Peer) -> None:
         await peer.welcome(offset=6, recovered=True)
@@ -51,14 +51,14 @@ async def test_a_client_says_on_coming_back_what_it_has_seen(client: Client) -> 
         for offset in (9, 3):
             await peer.tell(b'{"type":"ack","payload":{"id":"old","offset":%d}}' % offset)
         await peer.tell(b'{"type":"ack","payload":{"id":"old","offset":70,"epoch":"another"}}')
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def fourth(peer: Peer) -> None:
         await peer.welcome(offset=9, recovered=True)
         seen.append(peer.since)
         await peer.tell(b'{"type":"note","from":"bo","offset":10}{}')
         await peer.tell(b'{"type":"note","from":"bo","offset":8}')
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def last(peer: Peer) -> None:
         await peer.welcome(offset=8, recovered=True)
@@ -79,12 +79,12 @@ async def test_a_gap_that_was_not_heard_of_is_asked_for_again(client: Client) ->
     async def leaves_it_out(peer: Peer) -> None:
         await peer.welcome(offset=50)
         seen.append(peer.since)
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def tells(peer: Peer) -> None:
         await leaves_it_out_but_stays(peer)
         await peer.tell(b'{"type":"history.gap","payload":{"epoch":"e","from":3,"to":50,"lost":48}}')
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def leaves_it_out_but_stays(peer: Peer) -> None:
         await peer.welcome(offset=50)
@@ -92,7 +92,7 @@ async def test_a_gap_that_was_not_heard_of_is_asked_for_again(client: Client) ->
 
     async def begins(peer: Peer) -> None:
         await peer.welcome(offset=2)
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def ends(peer: Peer) -> None:
         await leaves_it_out_but_stays(peer)
@@ -112,7 +112,7 @@ async def test_what_was_not_answered_is_sent_again_as_it_was_and_what_needs_no_a
     async def deaf(peer: Peer) -> None:
         await peer.welcome()
         asked.append([await peer.receive_text("note") for _ in range(3)])
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def answers(peer: Peer) -> None:
         await peer.welcome()
@@ -149,7 +149,7 @@ async def test_a_question_whose_time_is_over_is_not_sent_again(client: Client) -
     async def deaf(peer: Peer) -> None:
         await peer.welcome()
         await peer.receive_text("note")
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def hesitates(peer: Peer) -> None:
         tried.set()
@@ -187,7 +187,7 @@ async def test_a_message_that_is_dropped_when_it_is_sent_again_may_have_been_tak
         await peer.welcome()
         await drops(peer)
         await peer.receive_text("note")
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def again(peer: Peer) -> None:
         await peer.welcome()

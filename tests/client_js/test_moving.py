@@ -110,7 +110,7 @@ async def test_a_room_that_moved_without_a_gap_is_recovered_from_its_new_epoch(m
         await peer.welcome(offset=5)
         await peer.welcome_again(epoch="f", offset=50)
         await peer.tell(message)
-        await peer.stream.aclose()
+        await peer.hang_up()
 
     async def again(peer: Peer) -> None:
         await peer.welcome(epoch="f", offset=51, recovered=True)
