@@ -181,10 +181,10 @@ def test_a_request_without_host_is_refused() -> None:
 def test_a_header_full_of_spaces_is_read_at_once(ending: str) -> None:
     """16 KiB that were written to be slow take no longer than any other 16 KiB."""
     request = head("GET / HTTP/1.1", "X:" + " \t" * (HEAD_BYTES // 4) + ending)
-    started_s = time.perf_counter()
+    started_s = time.thread_time()
     with suppress(Refused):
         read_request(request)
-    assert time.perf_counter() - started_s < SLOW_S
+    assert time.thread_time() - started_s < SLOW_S
 
 
 @pytest.mark.parametrize(("request_head", "status", "code", "answer_header"), [

@@ -193,9 +193,9 @@ BOMBS: Final = {
 def test_a_bomb_is_refused_at_once(bomb: bytes) -> None:
     """64 KiB made to be slow or deep cost no more than 64 KiB, and are answered with a sentence."""
     assert len(bomb) <= MESSAGE_BYTES
-    started_s = time.perf_counter()
+    started_s = time.thread_time()
     wrong = explain_refusal(bomb)
-    assert time.perf_counter() - started_s < BOMB_S
+    assert time.thread_time() - started_s < BOMB_S
     assert wrong.code in {"too_deep", "invalid_json", "invalid_message"}
     assert len(wrong.message) < 200
 
@@ -269,9 +269,9 @@ def test_a_refusal_says_which_message_it_is_about(text: bytes, code: str, reply_
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
 def test_the_id_of_a_bomb_is_looked_for_at_once(bomb: bytes) -> None:
     """With half a character in front, which is read by the slowest parser."""
-    started_s = time.perf_counter()
+    started_s = time.thread_time()
     read_refusal(rb'{"id":1,"half":"\ud83d","bomb":' + bomb[:-40] + b"}")
-    assert time.perf_counter() - started_s < BOMB_S
+    assert time.thread_time() - started_s < BOMB_S
 
 
 def read_refusal(text: bytes) -> dict[str, Any]:
