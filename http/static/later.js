@@ -84,15 +84,19 @@ export class TimelineParts {
 
   // Open the inspector of that track; close it when it is open.
   async inspect(trackId, from) {
-    const { Inspector } = await import("./timeline/inspector.js");
-    this.#inspector ??= new Inspector(part("inspector"), this.#desk, this.#told.inspected);
+    if (this.#inspector === null) {
+      const { Inspector } = await import("./timeline/inspector.js");
+      this.#inspector ??= new Inspector(part("inspector"), this.#desk, this.#told.inspected);
+    }
     this.#inspector.turn(trackId, from);
   }
 
-  // `what` as in `place_form.js`, at the play position.
+  // `what` as in `place_form.js`, at the play position. At once when it is there: whoever has it open may type already.
   async openForm(what) {
-    const { PlaceForm } = await import("./timeline/place_form.js");
-    this.#form ??= new PlaceForm(part("timeline-scroller"), this.#desk);
+    if (this.#form === null) {
+      const { PlaceForm } = await import("./timeline/place_form.js");
+      this.#form ??= new PlaceForm(part("timeline-scroller"), this.#desk);
+    }
     this.#form.open(what, this.#desk.conductor.position().beat);
   }
 
