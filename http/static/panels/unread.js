@@ -11,6 +11,7 @@ export class Unread {
   #sessionId;
   #myId;
   #isDue = false;
+  #isOver = false;
   #toldAt = -Infinity;
 
   constructor(sessionId, myId) {
@@ -22,6 +23,11 @@ export class Unread {
   // Something new has come, and is seen if the page is.
   noted() {
     this.#isDue = true;
+  }
+
+  // There is nothing to come back to, and nothing more to tell.
+  close() {
+    this.#isOver = true;
   }
 
   // How many are new: `{ talk, comments, activity }`. Knowing is a comfort: what cannot be read counts nothing.
@@ -60,7 +66,7 @@ export class Unread {
 
   // `keepalive`: it arrives also when the page is being left.
   #tell() {
-    if (performance.now() - this.#toldAt < 1_000) return;
+    if (this.#isOver || performance.now() - this.#toldAt < 1_000) return;
     this.#toldAt = performance.now();
     this.#isDue = false;
     fetch(`${this.#path}/seen`, { method: "POST", keepalive: true }).catch(() => {});

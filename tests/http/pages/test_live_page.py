@@ -216,15 +216,21 @@ def test_whoever_is_removed_learns_that_it_is_shared_no_more(visit: Visit, site:
 def test_whoever_is_signed_out_elsewhere_is_led_to_sign_in_again(
     visit: Visit, site: Web, gateway: GatewayThread
 ) -> None:
-    """No ticket without a sign-in: instead of trying for ever the page says so, and leads back here afterwards."""
+    """No ticket without a sign-in: instead of trying for ever the page says so, and leads back here afterwards.
+
+    What was seen there is told no more.
+    """
     session = new_session(site, "Ada")
     page = join(visit(f"/sessions/{session}", who="Ada"))
     visit.expects("401")
     page.context.clear_cookies()
     gateway.do(gateway.fake.close, session, 1001, json.dumps({"reconnectMs": 1}))
     expect(page.get_by_text("You are signed out.")).to_be_visible()
+    told: list[str] = []
+    page.on("request", lambda request: told.append(request.url) if request.url.endswith("/seen") else None)
     page.get_by_role("link", name="Sign in again").click()
     expect(page.get_by_role("button", name="Continue with email")).to_be_visible()
+    assert told == []
     assert page.url.endswith(f"/signin?callbackUrl=%2Fsessions%2F{session}")
 
 
