@@ -47,7 +47,7 @@ const visit = new Visit(sessionId, memberId, roster, {
   lost,
 });
 const timeline = new Timeline(part("timeline"), {
-  song, conductor, player, rights, roster,
+  song, conductor, player, rights, roster, memberId,
   panels: {
     openComment: async (id) => {
       tabs.show("comments");
@@ -308,7 +308,7 @@ function gone(words, link = "Your sessions", href = "/sessions") {
   if (conductor.isPlaying) conductor.listenAlone();
   visit.gone(words, link, href);
   song.close();
-  timeline.close();
+  timeline.close({ isForLater: words === SIGNED_OUT });
   player.close();
   for (const each of Object.values(parts)) each.close?.();
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();

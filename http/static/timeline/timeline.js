@@ -37,7 +37,7 @@ export class Timeline {
   #desk;
 
   // `song`, `conductor`, `player`, `rights`, `roster` as in their modules. `panels`: `openComment(id)`, `record(trackId)`.
-  constructor(root, { song, conductor, player, rights, roster, panels }) {
+  constructor(root, { song, conductor, player, rights, roster, memberId, panels }) {
     [this.#root, this.#song, this.#conductor] = [root, song, conductor];
     [this.#rights, this.#roster, this.#panels] = [rights, roster, panels];
     this.#view = new View(part("timeline-scroller"), conductor.tempoBpm, conductor.beatsPerBar);
@@ -68,11 +68,12 @@ export class Timeline {
       at: (beat) => this.#ruler.tell(beat),
       turn: (left_px) => (part("timeline-scroller").scrollLeft = left_px),
     });
-    this.#sendings = new Sendings(part("sendings"), song.id, (upload) => this.#arrived(upload));
+    this.#sendings = new Sendings(part("sendings"), { sessionId: song.id, memberId }, (upload) => this.#arrived(upload));
     this.#seen = new IntersectionObserver((entries) => this.#note(entries), { root: part("timeline-scroller"), rootMargin: MARGIN });
     this.#listen();
     this.#wireKeys();
     this.#drawAll();
+    if (rights.mayChange) this.#sendings.resume();
   }
 
   // --- for the rest of the page --------------------------------------------------------------------------------------
@@ -134,9 +135,9 @@ export class Timeline {
     this.#drawMix(uploadId);
   }
 
-  // There is nothing to come back to.
-  close() {
-    this.#sendings.cancelAll();
+  // There is nothing to come back to, or only after signing in again.
+  close({ isForLater }) {
+    this.#sendings.close({ isForLater });
     this.#later.close();
     this.#root.hidden = true;
     this.#seen.disconnect();

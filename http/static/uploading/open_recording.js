@@ -1,7 +1,7 @@
 // One recording from its first piece until the studio has it: kept in the browser as it comes, sent every ten seconds.
 
 import { BYTES_PER_SAMPLE, wavHeader } from "../sound/wav.js";
-import { lock } from "./recording_store.js";
+import { lockRecording } from "./recording_store.js";
 import { RecordingUpload } from "./recording_upload.js";
 
 // About ten seconds.
@@ -39,7 +39,7 @@ export class OpenRecording {
 
   // Go on with one that was not finished. Null when another tab has it.
   static async resume(store, recording) {
-    const release = await lock(recording.id);
+    const release = await lockRecording(recording.id);
     return release === null ? null : new OpenRecording(store, recording, release);
   }
 
@@ -105,7 +105,7 @@ export class OpenRecording {
   }
 
   async #hold() {
-    this.#release = await lock(this.recording.id);
+    this.#release = await lockRecording(this.recording.id);
     await this.#store.begin(this.recording);
   }
 

@@ -6,8 +6,9 @@
 // records holds its lock, so that other tabs leave it alone; the lock goes with the tab. When there is no room, or no
 // IndexedDB (as in some private windows), pieces stay in memory, and `isSafe` is false.
 
+import { count, lock, lockLeft, mark, openDatabase, read, readAll, write } from "./browser_database.js";
+
 const DATABASE = "omnisonic";
-const VERSION = 1;
 const RECORDINGS = "recordings";
 const PIECES = "pieces";
 // Whether there is anything, for pages that would rather not open the database.
@@ -30,7 +31,7 @@ export class RecordingStore {
 
   static async open() {
     try {
-      return new RecordingStore(await openDatabase());
+      return new RecordingStore(await openDatabase(DATABASE, { [RECORDINGS]: { keyPath: "id" }, [PIECES]: {} }));
     } catch (error) {
       console.warn("recordings are not kept", error.name);
       return new RecordingStore(null);
@@ -40,7 +41,7 @@ export class RecordingStore {
   // Keep a new recording.
   async begin(recording) {
     this.#inMemory.set(recording.id, new Map());
-    this.#mark(true);
+    mark(MARK, true);
     await this.#write((transaction) => transaction.objectStore(RECORDINGS).put(recording));
   }
 
@@ -62,22 +63,21 @@ export class RecordingStore {
   async piece(id, number) {
     const inMemory = this.#inMemory.get(id)?.get(number);
     if (inMemory !== undefined || this.#database === null) return inMemory ?? null;
-    const read = this.#database.transaction(PIECES).objectStore(PIECES).get([id, number]);
-    return (await result(read)) ?? null;
+    return (await read(this.#database, PIECES, [id, number])) ?? null;
   }
 
   // Those of `memberId` in this session that nobody is at any more, oldest first. What is older than 30 days goes.
   async unfinished(sessionId, memberId) {
     if (this.#database === null) return [];
-    const all = await result(this.#database.transaction(RECORDINGS).objectStore(RECORDINGS).getAll());
+    const all = await readAll(this.#database, RECORDINGS);
+    mark(MARK, all.length > 0);
     const found = [];
-    for (const recording of all.sort((one, other) => one.startedAt - other.startedAt)) {
-      if (await isLocked(recording.id)) continue;
+    const left = await Promise.all(all.map(({ id }) => this.#readLeft(id)));
+    for (const recording of left.filter(Boolean).sort((one, other) => one.startedAt - other.startedAt)) {
       const isOld = Date.now() - recording.startedAt > LONGEST_DAYS * DAY_MS;
       if (isOld || recording.bytes === 0) await this.remove(recording.id);
       else if (recording.sessionId === sessionId && recording.memberId === memberId) found.push(recording);
     }
-    this.#mark(all.length > 0);
     return found;
   }
 
@@ -89,7 +89,16 @@ export class RecordingStore {
       transaction.objectStore(PIECES).delete(IDBKeyRange.bound([id], [id, []]));
       transaction.objectStore(RECORDINGS).delete(id);
     });
-    this.#mark((await result(this.#database.transaction(RECORDINGS).objectStore(RECORDINGS).count())) > 0);
+    mark(MARK, (await count(this.#database, RECORDINGS)) > 0);
+  }
+
+  // Nothing when somebody is at it, or was until now and is done with it.
+  async #readLeft(id) {
+    const release = await lockLeft(LOCK + id);
+    if (release === null) return null;
+    const recording = await read(this.#database, RECORDINGS, id);
+    await release();
+    return recording ?? null;
   }
 
   // Whether it is written. When there is no room any more, it is said once.
@@ -99,23 +108,13 @@ export class RecordingStore {
 
   async #commit(act) {
     try {
-      const transaction = this.#database.transaction([RECORDINGS, PIECES], "readwrite");
-      act(transaction);
-      await new Promise((resolve, reject) => {
-        transaction.oncomplete = resolve;
-        transaction.onabort = transaction.onerror = () => reject(transaction.error);
-      });
+      await write(this.#database, [RECORDINGS, PIECES], act);
       return true;
     } catch (error) {
       console.warn("a recording is not kept", error?.name);
       this.isSafe = false;
       return false;
     }
-  }
-
-  #mark(isThere) {
-    if (isThere) localStorage.setItem(MARK, "1");
-    else localStorage.removeItem(MARK);
   }
 }
 
@@ -129,44 +128,7 @@ export async function roomBytes() {
   }
 }
 
-// Hold a recording's lock until `release` is called, which waits until it is free. `release`, or null when another tab
-// has it.
-export function lock(id) {
-  if (!navigator.locks) return Promise.resolve(() => {});
-  return new Promise((resolve, reject) => {
-    const held = navigator.locks.request(LOCK + id, { ifAvailable: true }, (granted) => {
-      if (granted === null) return resolve(null);
-      return new Promise((free) => resolve(() => {
-        free();
-        return held;
-      }));
-    });
-    held.catch(reject);
-  });
-}
-
-async function isLocked(id) {
-  const release = await lock(id);
-  await release?.();
-  return release === null;
-}
-
-function openDatabase() {
-  return new Promise((resolve, reject) => {
-    const opening = indexedDB.open(DATABASE, VERSION);
-    opening.onupgradeneeded = () => {
-      opening.result.createObjectStore(RECORDINGS, { keyPath: "id" });
-      opening.result.createObjectStore(PIECES);
-    };
-    opening.onsuccess = () => resolve(opening.result);
-    opening.onerror = () => reject(opening.error);
-    opening.onblocked = () => reject(new DOMException("blocked", "InvalidStateError"));
-  });
-}
-
-function result(request) {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
+// Hold a recording's lock, as `lock` does.
+export function lockRecording(id) {
+  return lock(LOCK + id);
 }

@@ -2,18 +2,19 @@
 
 import { Problem } from "../controls/api.js";
 import { sizeInWords } from "../controls/quantities.js";
-import { ResumableUpload, sendWhole } from "./transfer.js";
+import { ResumableUpload } from "./transfer.js";
 
 // --- on their way ----------------------------------------------------------------------------------------------------
 //
 // Files on their way to the session: a line each with its progress, a few at a time, in the order they were chosen.
 //
 // What fails says why and can be tried again; what is cancelled leaves nothing. A line goes when its upload is there,
-// so that a file's name is never shown twice, whoever brings the news first: the answer or the room.
+// so that a file's name is never shown twice, whoever brings the news first: the answer or the room. Meanwhile the browser
+// keeps the file (`kept_files.js`), and a page that is loaded again goes on with it.
 
 const AT_ONCE = 2;
-// Larger files go in pieces.
-const WHOLE_BYTES = 5 * 1024 * 1024;
+// As in `kept_files.js`, which is loaded when there is something to keep.
+const KEPT = "omnisonic.files";
 const HOPELESS = ["empty_file", "invalid_file_name", "session_not_found", "unreadable", "unsupported_media_type", "upload_too_large"];
 const BROKEN = "That did not work. Try again.";
 
@@ -22,27 +23,35 @@ const part = (id) => document.getElementById(id);
 export class Sendings {
   #list;
   #sessionId;
+  #memberId;
   #added;
   #lines = new Set();
+  #opening = null;
+  #isClosed = false;
 
   // `added(upload)` is told of each that has arrived.
-  constructor(list, sessionId, added) {
+  constructor(list, { sessionId, memberId }, added) {
     this.#list = list;
     this.#sessionId = sessionId;
+    this.#memberId = memberId;
     this.#added = added;
     addEventListener("beforeunload", (event) => this.#isBusy && event.preventDefault());
   }
 
   // `begin_s` is where in the song they begin.
   add(files, begin_s = 0) {
-    for (const file of files) {
-      const line = new Sending(file, this.#sessionId, begin_s, {
-        arrived: (upload) => this.#arrived(line, upload),
-        ended: () => this.#goOn(),
-        gone: () => this.#forget(line),
-      });
-      this.#lines.add(line);
-      this.#list.append(line.row);
+    for (const file of files) this.#add({ file, begin_s, place: null }, this.#keep(file, begin_s));
+    this.#goOn();
+  }
+
+  // Go on with mine that were on their way when this page was left.
+  async resume() {
+    if (!localStorage.getItem(KEPT)) return;
+    try {
+      const store = await this.#store();
+      for (const kept of await store.resume(this.#sessionId, this.#memberId)) this.#add(kept, Promise.resolve(kept));
+    } catch (error) {
+      console.warn("files that were on their way", error.name);
     }
     this.#goOn();
   }
@@ -54,13 +63,45 @@ export class Sendings {
     if (line) line.row.hidden = true;
   }
 
-  // Nothing more can arrive there.
-  cancelAll() {
-    for (const line of this.#lines) line.cancel();
+  // Nothing more can arrive there: throw them away, or leave them to a page that is loaded later.
+  close({ isForLater }) {
+    this.#isClosed = true;
+    for (const line of this.#lines) {
+      if (isForLater) line.leave();
+      else line.cancel();
+    }
   }
 
   get #isBusy() {
     return [...this.#lines].some(({ state }) => state !== "failed");
+  }
+
+  #add({ file, begin_s, place }, keeping) {
+    const line = new Sending({ file, begin_s, place }, this.#sessionId, keeping, {
+      arrived: (upload) => this.#arrived(line, upload),
+      ended: () => this.#goOn(),
+      gone: () => this.#forget(line),
+    });
+    this.#lines.add(line);
+    this.#list.append(line.row);
+  }
+
+  // What the browser keeps of it; null when it cannot.
+  async #keep(file, begin_s) {
+    try {
+      const [sessionId, memberId] = [this.#sessionId, this.#memberId];
+      return await (await this.#store()).keep({ sessionId, memberId, file, begin_s });
+    } catch (error) {
+      console.warn("a file is not kept", error.name);
+      return null;
+    }
+  }
+
+  #store() {
+    this.#opening ??= import("./kept_files.js").then(({ KeptFiles }) => KeptFiles.open());
+    // Perhaps the next time.
+    this.#opening.catch(() => (this.#opening = null));
+    return this.#opening;
   }
 
   #arrived(line, upload) {
@@ -75,6 +116,7 @@ export class Sendings {
   }
 
   #goOn() {
+    if (this.#isClosed) return;
     const inState = (state) => [...this.#lines].filter((line) => line.state === state);
     const free = AT_ONCE - inState("sending").length;
     for (const line of inState("waiting").slice(0, Math.max(0, free))) line.begin();
@@ -88,21 +130,19 @@ class Sending {
   // `waiting`, `sending` or `failed`.
   state = "waiting";
   #told;
-  #send;
-  #forget = async () => {};
+  // Null once it is refused for good.
+  #upload;
+  // The promise of what the browser keeps of it, or of null.
+  #keeping;
   #controller = new AbortController();
 
-  constructor(file, sessionId, begin_s, told) {
+  constructor({ file, begin_s, place }, sessionId, keeping, told) {
     this.file = file;
     this.begin_s = begin_s;
+    this.#keeping = keeping;
     this.#told = told;
-    if (file.size > WHOLE_BYTES) {
-      const upload = new ResumableUpload(file, sessionId, begin_s);
-      this.#send = (options) => upload.send(options);
-      this.#forget = () => upload.forget();
-    } else {
-      this.#send = (options) => sendWhole(file, sessionId, begin_s, options);
-    }
+    const placed = async (known) => (await keeping)?.placed(known);
+    this.#upload = new ResumableUpload(file, sessionId, begin_s, { place, placed });
     this.row = part("sending-item").content.firstElementChild.cloneNode(true);
     this.#wire();
     this.#draw("Waiting");
@@ -114,8 +154,9 @@ class Sending {
     this.#progress(0);
     try {
       const { signal } = this.#controller;
-      const upload = await this.#send({ signal, progress: (bytes) => this.#progress(bytes) });
+      const upload = await this.#upload.send({ signal, progress: (bytes) => this.#progress(bytes) });
       this.#told.arrived(upload);
+      this.#letGo();
     } catch (problem) {
       if (!this.#controller.signal.aborted) this.#failed(problem);
     }
@@ -123,10 +164,22 @@ class Sending {
 
   cancel() {
     this.#controller.abort();
-    this.#forget();
+    this.#upload?.forget();
+    this.#letGo();
     // The keyboard is not left in the void.
     if (this.row.contains(document.activeElement)) part("files").focus();
     this.#told.gone();
+  }
+
+  // Stop. The browser still keeps it.
+  leave() {
+    this.#controller.abort();
+    this.#told.gone();
+  }
+
+  // The browser need not keep it any more.
+  async #letGo() {
+    await (await this.#keeping)?.remove();
   }
 
   #wire() {
@@ -151,7 +204,13 @@ class Sending {
     this.row.hidden = false;
     const isOurs = problem instanceof Problem;
     if (!isOurs) console.error(problem);
-    this.#problem(isOurs ? problem.message : BROKEN, !HOPELESS.includes(problem.code));
+    const isHopeless = HOPELESS.includes(problem.code);
+    if (isHopeless) {
+      // The studio has thrown away what had arrived.
+      this.#upload = null;
+      this.#letGo();
+    }
+    this.#problem(isOurs ? problem.message : BROKEN, !isHopeless);
     this.#draw("Not added");
     this.#told.ended();
   }

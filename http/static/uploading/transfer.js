@@ -1,4 +1,4 @@
-// One file on its way to the studio: at once, or in pieces that can be gone on with.
+// One file on its way to the studio, in pieces that can be gone on with.
 
 import { ask, Problem, problemIn, UNREACHABLE } from "../controls/api.js";
 
@@ -45,17 +45,6 @@ export function transfer(method, path, { headers = {}, body = null, signal, prog
     wait(body === null ? ANSWER_TIMEOUT_MS : STALLED_MS);
     return request.send(body);
   });
-}
-
-// The whole file at once, which begins at `begin_s` in the song. Its upload.
-export async function sendWhole(file, sessionId, begin_s, { progress, signal }) {
-  const body = new FormData();
-  body.append("sessionId", sessionId);
-  body.append("offsetSeconds", String(begin_s));
-  body.append("file", file, file.name);
-  // The form around the file is a little longer than the file.
-  const capped = (bytes) => progress(Math.min(bytes, file.size));
-  return (await transfer("POST", "/api/upload", { body, signal, progress: capped })).answer.upload;
 }
 
 function parsed(text) {
@@ -109,14 +98,18 @@ export class ResumableUpload {
   #file;
   #sessionId;
   #begin_s;
-  #place = null;
+  #place;
+  #placed;
   #offset = null;
   #upload = null;
 
-  constructor(file, sessionId, begin_s) {
+  // `place` is where its bytes go, when an earlier page has begun it; `placed(place)` hears when that is another, or null.
+  constructor(file, sessionId, begin_s, { place = null, placed = () => {} } = {}) {
     this.#file = file;
     this.#sessionId = sessionId;
     this.#begin_s = begin_s;
+    this.#place = place;
+    this.#placed = placed;
   }
 
   // Send what is not there yet. The upload. Errors: `Problem`; what `signal` was aborted with.
@@ -157,8 +150,13 @@ export class ResumableUpload {
     const metadata = metadataOf(about);
     const headers = { ...VERSION, "Upload-Length": String(this.#file.size), "Upload-Metadata": metadata };
     const { header } = await transfer("POST", PLACE, { headers, signal });
-    this.#place = new URL(header("Location"), location.href).pathname;
+    this.#goTo(new URL(header("Location"), location.href).pathname);
     this.#offset = 0;
+  }
+
+  #goTo(place) {
+    this.#place = place;
+    this.#placed(place);
   }
 
   async #ask(signal) {
@@ -192,7 +190,7 @@ export class ResumableUpload {
     try {
       this.#upload = (await ask("GET", `/api/upload/${id}`)).upload;
     } catch (problem) {
-      if (FORGOTTEN.includes(problem.status)) this.#place = null;
+      if (FORGOTTEN.includes(problem.status)) this.#goTo(null);
       throw problem;
     }
   }

@@ -34,7 +34,7 @@ def test_tracks_fit_on_every_screen(visit: Visit, site: Web, width: int) -> None
     page = visit(studio(session), who="Ada", width=width, height=640)
     expect(page.locator('.clip[data-wave="there"]')).to_have_count(3)
     visit.expects("ERR_FAILED")
-    with held(page, "**/api/upload"):
+    with held(page, "**/api/upload/tus"):
         add_files(page, **{f"{'W' * 200}_wav": wav()})
         expect(sendings(page)).to_have_count(1)
         stems(page).first.get_by_role("button", name="More").click()

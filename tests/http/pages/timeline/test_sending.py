@@ -13,6 +13,7 @@ from tests.http.pages.timeline.stage import held, list_stems, listened, studio
 from tests.http.running import GatewayThread, Web
 from tests.http.sounds import wav
 
+CREATION = "**/api/upload/tus"
 RESUMABLE = re.compile("/api/upload/tus/")
 DROP = """([name, bytes, clientX, clientY]) => {
     const dataTransfer = new DataTransfer();
@@ -126,14 +127,15 @@ def test_a_file_that_is_refused_says_why(visit: Visit, site: Web) -> None:
     assert list_stems(site, session) == []
 
 
-def test_a_file_that_was_cut_off_is_sent_again(visit: Visit, site: Web) -> None:
-    """Without a connection it says so and waits to be asked; then it arrives, once."""
+def test_a_file_that_cannot_be_taken_is_sent_again_when_asked(visit: Visit, site: Web) -> None:
+    """It says why and waits to be asked; then it arrives, once."""
     session = new_session(site, "Ada")
     page = visit(studio(session), who="Ada")
-    visit.expects("ERR_FAILED")
-    page.route("**/api/upload", lambda route: route.abort(), times=1)
+    visit.expects("507")
+    refusal = {"error": "There is no room left.", "code": "storage_full"}
+    page.route(CREATION, lambda route: route.fulfill(status=507, json=refusal), times=1)
     add_files(page, bass_wav=wav())
-    expect(sendings(page).get_by_role("alert")).to_contain_text("The studio cannot be reached.")
+    expect(sendings(page).get_by_role("alert")).to_have_text("There is no room left.")
     sendings(page).get_by_role("button", name="Try again").click()
     expect(stem(page, "bass.wav")).to_be_visible()
     expect(page.get_by_text("bass.wav")).to_have_count(1)
@@ -141,7 +143,7 @@ def test_a_file_that_was_cut_off_is_sent_again(visit: Visit, site: Web) -> None:
 
 
 def test_a_large_file_goes_on_where_it_was(visit: Visit, site: Web, tmp_path: Path) -> None:
-    """Over 5 MB it goes in pieces; cut off in the middle it asks how far it is, and all of it arrives, bit for bit."""
+    """Cut off in the middle it asks how far it is, by itself, and all of it arrives, bit for bit."""
     session = new_session(site, "Ada")
     page = visit(studio(session), who="Ada")
     visit.expects("ERR_FAILED|503")

@@ -358,7 +358,7 @@ def test_a_session_that_is_deleted_takes_its_tracks_along(visit: Visit, site: We
     session = new_session(site, "Ada", "Bo")
     brought(site, session)
     page = join(visit(studio(session), who="Bo"))
-    with held(page, "**/api/upload"):
+    with held(page, "**/api/upload/tus"):
         add_files(page, late_wav=wav())
         expect(sendings(page)).to_have_count(1)
         gateway.do(gateway.fake.tell, session, {"type": "session.deleted", "payload": {"sessionId": session}})
