@@ -2,9 +2,9 @@
 
 Nothing is decoded. Chunks (WAV, RF64, W64, AIFF, CAF) are walked up to the samples, at most `MOST_CHUNKS`, to find
 three things: a chunk of an odd size without the padding byte that must follow it, behind which FFmpeg loses its way;
-samples of a WAV that have fewer valid bits than room, whose valid bits FFmpeg takes for their size; and samples that
-were cut off, which FFmpeg does not report. The pages of Ogg are walked by their headers, at most `MOST_PAGES`; broken
-pages are skipped. The result are `Part`s of the file; `FileParts` reads them as one file.
+samples of a WAV or W64 that have fewer valid bits than room, whose valid bits FFmpeg takes for their size; and samples
+that were cut off, which FFmpeg does not report. The pages of Ogg are walked by their headers, at most `MOST_PAGES`;
+broken pages are skipped. The result are `Part`s of the file; `FileParts` reads them as one file.
 
 This module imports only the standard library: the web reads tags, too.
 """
@@ -176,21 +176,25 @@ def begins_as_film(head: bytes) -> bool:
 
 
 class ChunkFormat(NamedTuple):
-    """A format of chunks: where the first chunk is, the header of each, and the name of the one with the samples."""
+    """A format of chunks: where the first chunk is, the header of each, and the name of the one with the samples.
+
+    The next chunk begins at a multiple of `alignment` bytes behind the first. `counts_header`: the size of a chunk is
+    that of its header and its body.
+    """
 
     first: int
     header: struct.Struct
     samples: bytes
-    is_padded: bool = True
+    alignment: int = 2
+    counts_header: bool = False
 
 
 WAV: Final = ChunkFormat(12, struct.Struct("<4sI"), b"data")
 AIFF: Final = ChunkFormat(12, struct.Struct(">4sI"), b"SSND")
-CAF: Final = ChunkFormat(8, struct.Struct(">4sq"), b"data", is_padded=False)
-W64: Final = b"riff"
-W64_SIZE: Final = struct.Struct("<16xQ")
-"""Of the whole file, after the identifier of the format."""
-CHUNK_FORMATS: Final = {b"RIFF": WAV, b"RF64": WAV, b"BW64": WAV, b"FORM": AIFF, b"caff": CAF}
+CAF: Final = ChunkFormat(8, struct.Struct(">4sq"), b"data", alignment=1)
+W64: Final = ChunkFormat(40, struct.Struct("<4s12xq"), b"data", alignment=8, counts_header=True)
+"""The names of its chunks are long, and begin with those of a WAV."""
+CHUNK_FORMATS: Final = {b"RIFF": WAV, b"RF64": WAV, b"BW64": WAV, b"FORM": AIFF, b"caff": CAF, b"riff": W64}
 
 
 class Walk(NamedTuple):
@@ -206,7 +210,7 @@ def walk_chunks(file: BinaryIO, begin: int = 0) -> Walk:
     kind = CHUNK_FORMATS.get(read_at(file, begin, 4))
     parts = list[Part | bytes]()
     if kind is None:
-        return Walk([Part(begin, size)], _share_of_w64(file, begin, size))
+        return Walk([Part(begin, size)], 1.0)
     at = begin + kind.first
     for _ in range(MOST_CHUNKS):
         header = read_at(file, at, kind.header.size)
@@ -214,27 +218,30 @@ def walk_chunks(file: BinaryIO, begin: int = 0) -> Walk:
             break
         name, length = kind.header.unpack(header)
         body = at + kind.header.size
+        is_known = length not in UNKNOWN_SIZES
+        if kind.counts_header:
+            length -= kind.header.size
         if name == kind.samples:
-            is_cut_off = length not in UNKNOWN_SIZES and length > size - body
+            is_cut_off = is_known and length > size - body
             return Walk([*parts, Part(begin, size)], (size - body) / length if is_cut_off else 1.0)
-        if kind is WAV and name == b"fmt " and _has_wider_samples(file, body):
+        if kind in (WAV, W64) and name == b"fmt " and _has_wider_samples(file, body):
             at_bits, at_valid = body + BITS_AT, body + VALID_BITS_AT
             parts += [Part(begin, at_valid), read_at(file, at_bits, BITS_BYTES)]
             begin = at_valid + BITS_BYTES
         if length < 0:
             break
         at = body + length
-        if kind.is_padded and length % 2:
-            if kind is WAV and _lacks_padding(file, at):
-                parts += [Part(begin, at), b"\0"]
-                begin = at
-            else:
-                at += 1
+        padding = -length % kind.alignment
+        if padding and kind is WAV and _lacks_padding(file, at):
+            parts += [Part(begin, at), b"\0"]
+            begin = at
+        else:
+            at += padding
     return Walk([*parts, Part(begin, size)], 1.0)
 
 
 def _has_wider_samples(file: BinaryIO, body: int) -> bool:
-    """Whether the samples of a WAV take more bytes than their valid bits need. `body` is where `fmt ` says so."""
+    """Whether the samples take more bytes than their valid bits need. `body` is where `fmt ` says so."""
     sizes = read_at(file, body, SAMPLE_SIZES.size)
     if len(sizes) < SAMPLE_SIZES.size:
         return False
@@ -245,15 +252,6 @@ def _has_wider_samples(file: BinaryIO, body: int) -> bool:
 def _lacks_padding(file: BinaryIO, at: int) -> bool:
     """Whether the next chunk begins where the padding byte should be."""
     return read_at(file, at, 4) in KNOWN_CHUNKS and read_at(file, at + 1, 4) not in KNOWN_CHUNKS
-
-
-def _share_of_w64(file: BinaryIO, begin: int, size: int) -> float:
-    """The share that is there, of a W64 file; 1 for any other."""
-    header = read_at(file, begin, W64_SIZE.size)
-    if not header.startswith(W64) or len(header) < W64_SIZE.size:
-        return 1.0
-    (length,) = W64_SIZE.unpack(header)
-    return min((size - begin) / length, 1.0) if length else 1.0
 
 
 class Links(NamedTuple):

@@ -9,6 +9,10 @@ TAG_BODY = 256
 WAV_HZ = 48_000
 PCM = bytes.fromhex("0100000000001000800000aa00389b71")
 """The identifier of samples without compression."""
+W64_RIFF = bytes.fromhex("2e91cf11a5d628db04c10000")
+W64_NAME = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+"""What follows the four letters of a W64, and of each of its chunks."""
+W64_HEADER_BYTES = 24
 
 
 def chunk(name: bytes, data: bytes, *, size: int | None = None, is_padded: bool = True) -> bytes:
@@ -23,17 +27,27 @@ def wav_of(*chunks: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def extensible_wav(frames: "NDArray[np.int64]", *, bits: int, valid_bits: int, before: bytes = b"") -> bytes:
-    """A WAV of these samples, a column for each channel, as WASAPI lays it out.
+def w64_chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of a W64. Its size counts its header, and the next one begins at a multiple of eight bytes."""
+    return name + W64_NAME + struct.pack("<Q", W64_HEADER_BYTES + len(data)) + data + bytes(-len(data) % 8)
 
-    Each sample takes `bits`; its valid bits are the upper ones. `before` are chunks in front of the format.
+
+def w64_of(*chunks: bytes) -> bytes:
+    """A W64 of these chunks."""
+    body = b"wave" + W64_NAME + b"".join(chunks)
+    return b"riff" + W64_RIFF + struct.pack("<Q", W64_HEADER_BYTES + len(body)) + body
+
+
+def extensible_chunks(frames: "NDArray[np.int64]", *, bits: int, valid_bits: int) -> dict[bytes, bytes]:
+    """The chunks of a WAV of these samples, a column for each channel, as WASAPI lays it out.
+
+    Each sample takes `bits`; its valid bits are the upper ones.
     """
     count, channels = frames.shape
     size = bits // 8
     data = (frames << (bits - valid_bits)).astype("<i8").view(np.uint8).reshape(count * channels, 8)[:, :size].tobytes()
     sizes = 0xFFFE, channels, WAV_HZ, WAV_HZ * channels * size, channels * size, bits, 22, valid_bits, 0
-    form = struct.pack("<HHIIHHHHI", *sizes) + PCM
-    return wav_of(before, chunk(b"fmt ", form), chunk(b"data", data))
+    return {b"fmt ": struct.pack("<HHIIHHHHI", *sizes) + PCM, b"data": data}
 
 
 def chunks_of(wav: bytes) -> tuple[bytes, bytes]:

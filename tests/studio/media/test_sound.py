@@ -3,8 +3,9 @@
 import contextlib
 import io
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from itertools import starmap
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,16 @@ import pytest
 from omnisonic.studio.media.containers import MOST_LINKS, find_links
 from omnisonic.studio.media.decoding import LONGEST_S, NoSound
 from omnisonic.studio.media.sound import Sound
-from tests.studio.media.broken_files import WAV_HZ, chunk, chunks_of, extensible_wav, tagged, wav_of
+from tests.studio.media.broken_files import (
+    WAV_HZ,
+    chunk,
+    chunks_of,
+    extensible_chunks,
+    tagged,
+    w64_chunk,
+    w64_of,
+    wav_of,
+)
 from tests.studio.media.recordings import silence, tone
 
 LENGTH_S: Final = 2.0
@@ -103,20 +113,29 @@ def test_what_cannot_be_decoded_is_silent_and_what_follows_stays_in_its_place(co
     assert missing.endswith("could not be decoded, and are silent.")
 
 
-@pytest.mark.parametrize(
-    "before",
-    [b"", chunk(b"LIST", LIST), chunk(b"LIST", LIST, is_padded=False)],
-    ids=["first", "after a list", "after a list that is not padded"],
-)
+LAYOUTS = {
+    "first": lambda chunks: wav_of(*starmap(chunk, chunks)),
+    "after a list": lambda chunks: wav_of(chunk(b"LIST", LIST), *starmap(chunk, chunks)),
+    "after a list that is not padded": lambda chunks: wav_of(
+        chunk(b"LIST", LIST, is_padded=False), *starmap(chunk, chunks)
+    ),
+    "W64": lambda chunks: w64_of(*starmap(w64_chunk, chunks)),
+    "W64 after a list": lambda chunks: w64_of(w64_chunk(b"list", LIST), *starmap(w64_chunk, chunks)),
+}
+
+
+@pytest.mark.parametrize("lay_out", LAYOUTS.values(), ids=LAYOUTS.keys())
 @pytest.mark.parametrize(
     ("bits", "valid_bits"),
     [(32, 32), (32, 24), (32, 20), (32, 16), (32, 12), (24, 24), (24, 20), (24, 16), (16, 16), (16, 12)],
 )
-def test_samples_that_do_not_fill_their_room_are_what_was_put_in(bits: int, valid_bits: int, before: bytes) -> None:
+def test_samples_that_do_not_fill_their_room_are_what_was_put_in(
+    bits: int, valid_bits: int, lay_out: Callable[[Iterable[tuple[bytes, bytes]]], bytes]
+) -> None:
     """As Windows lays them out. A chunk before the format, also one that lacks its last byte, changes nothing."""
     most = 1 << (valid_bits - 1)
     frames = np.random.default_rng(valid_bits).integers(-most, most, (WAV_HZ // 2, 2))
-    wav = extensible_wav(frames, bits=bits, valid_bits=valid_bits, before=before)
+    wav = lay_out(extensible_chunks(frames, bits=bits, valid_bits=valid_bits).items())
     with closing(Sound(io.BytesIO(wav))) as sound:
         decoded = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in sound.frames()])
         assert sound.missing(NAME) is None
