@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import trio
 
 from tests.node_packages import node_packages
+from tests.patience import patient_for
 from tests.postgres_server import database_url, postgres_process
 from tests.prepared_postgres import run_folder
 from tests.python_packages import generator_python
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 TEST_S: Final = 120.0
-"""A test that takes longer hangs."""
+"""A test that takes longer hangs, or the machine is busy (`tests.patience`)."""
 LONG: Final = ("system", "cli", "interop", "embedding", "operations", "client_js")
 """The folders whose tests start programs and browsers, those that take longest first."""
 LONG_UNTIL: Final = 0.8
@@ -85,7 +85,7 @@ def _turns(items: list[pytest.Item]) -> dict[Path, float]:
 def _within(deadline_s: float, test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     @functools.wraps(test)
     async def timed(*args: Any, **kwargs: Any) -> None:
-        with trio.fail_after(deadline_s):
+        async with patient_for(deadline_s):
             await test(*args, **kwargs)
 
     return timed

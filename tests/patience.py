@@ -11,7 +11,7 @@ from typing import Final
 import trio
 
 from omnisonic.concurrency.background import open_background
-from tests.retries import waited_s
+from tests.cpu_pressure import waited_s
 
 LOOK_AT: Final = 0.95
 

@@ -4,32 +4,18 @@ Then it was the machine that was late. A test says by the mark `timing` that it 
 is listed at the end of the run, with how long was waited. A test that fails on an idle machine has failed.
 """
 
-import re
 from collections.abc import Generator
-from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import pytest
 from _pytest.runner import runtestprotocol
 
+from tests.cpu_pressure import waited_s
+
 TRIES: Final = 3
 STARVED_S: Final = 0.05
 """What a bound has room for. Where programs waited longer in all, something was perhaps late by that."""
 KEY: Final = "tried again"
-
-
-def waited_s() -> float:
-    """For how long something was ready to run and did not: on this machine, or in this process where the kernel counts
-    only for processes (pressure stall information; proc(5): schedstat). Linux; elsewhere zero.
-    """
-    with suppress(OSError):
-        found = re.search(r"^some .* total=(\d+)$", Path("/proc/pressure/cpu").read_text(), re.MULTILINE)
-        if found is not None:
-            return int(found[1]) / 1e6
-    with suppress(OSError):
-        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
-    return 0.0
 
 
 @pytest.hookimpl(tryfirst=True)
