@@ -76,6 +76,7 @@ class Database:
         self._deadlines = deadlines
         self._pool: asyncpg.Pool[Row] | None = None
         self._unclaimed: list[Opening] = []
+        self._is_closed = False
 
     async def open(self) -> None:
         """Create the pool. It connects with the first query, so a server that is not up yet is no error."""
@@ -137,6 +138,7 @@ class Database:
 
     async def aclose(self) -> None:
         """Close all connections, those in use after `CLOSE_S`. Safe to call twice."""
+        self._is_closed = True
         if self._pool is not None:
             try:
                 async with asyncio.timeout(CLOSE_S):
@@ -163,7 +165,10 @@ class Database:
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            self._unclaimed.append(opening)
+            if self._is_closed:  # there is no next caller
+                opening.add_done_callback(_close_unclaimed)
+            else:
+                self._unclaimed.append(opening)
             raise
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
@@ -319,6 +320,37 @@ def test_whoever_stops_waiting_for_a_connection_causes_no_complaint(postgres_pro
 
     blocking(run())
     assert complaints == []
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_connection_that_is_opened_while_the_pool_closes_is_closed(
+    postgres_process: PostgresServer, is_cancelled: bool
+) -> None:
+    """At any moment, also when its caller gives up then: nobody would ever close it. Its caller is told."""
+
+    async def close_after(steps: int) -> None:
+        database = Database(postgres_process.url)
+        await database.open()
+        asking = asyncio.create_task(database.ping())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await database.aclose()
+        if is_cancelled:
+            asking.cancel()
+        await asyncio.wait({asking})
+        assert asking.cancelled() or isinstance(asking.exception(), Unavailable | None)
+
+    async def run() -> None:
+        async with patient_timeout(DEADLINE_S):
+            for doublings in range(10):
+                await close_after(2**doublings)
+                await close_after(3 * 2**doublings)
+
+    with warnings.catch_warnings(record=True) as left_open:
+        warnings.simplefilter("always")
+        blocking(run())
+        gc.collect()
+    assert [str(each.message) for each in left_open] == []
 
 
 async def test_a_server_that_takes_longer_than_anybody_waits_is_reached_all_the_same(
