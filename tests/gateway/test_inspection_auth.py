@@ -1,5 +1,7 @@
 """Who may inspect: the operator's token, and nothing else (SPEC 2; docs/inspecting.md)."""
 
+from functools import partial
+
 import pytest
 
 from omnisonic.actors.inspection.auth import INSPECTORS, TRIES, WITHIN_S, InspectionAuth
@@ -8,8 +10,8 @@ from omnisonic.wire.handshake import Refused, Request
 from omnisonic.wire.inspection import AskTree, Tree
 from tests.clients import upgrade_request
 from tests.gateway.http_answers import asked
-from tests.inspectors import TOKEN, inspector
-from tests.rooms import OPTIONS, eventually, open_stage
+from tests.inspectors import TOKEN, Inspector, inspector
+from tests.rooms import OPTIONS, becomes, eventually, open_stage
 
 pytestmark = pytest.mark.timing
 
@@ -190,15 +192,20 @@ async def test_a_request_that_is_no_upgrade_is_told_so() -> None:
         assert (await asked(stage, plain))[0] == 426
 
 
+async def count_inspectors(ins: Inspector) -> int:
+    """How many inspect the gateway, as it says itself."""
+    tree = await ins.asked(AskTree("1"))
+    assert isinstance(tree, Tree)
+    return tree.gateway.inspectors
+
+
 async def test_an_inspector_is_no_connection_of_the_rooms() -> None:
     """It counts for no cap, and its place is free again when it has gone."""
     async with open_stage(admin_token=TOKEN, max_connections=1, max_connections_per_address=1) as stage:
         for _ in range(INSPECTORS + 1):
             async with inspector(stage) as ins, stage.crowd(1):
                 assert len(stage.gateway.connections) == 1
-                tree = await ins.asked(AskTree("1"))
-                assert isinstance(tree, Tree)
-                assert tree.gateway.inspectors == 1
+                await becomes(partial(count_inspectors, ins), 1)  # once the one before has gone
             await eventually(lambda: not stage.gateway.connections)
 
 
