@@ -67,11 +67,7 @@ class Visit:
         """The page at `path`, as `who` sees it: a name, or nothing for a stranger."""
         profile = self.browser.new_context(viewport={"width": width, "height": height}, **context)
         if who:
-            cookies = [
-                {"name": cookie.name, "value": cookie.value or "", "url": self.base_url}
-                for cookie in self.sign_up(who).cookies.jar
-            ]
-            profile.add_cookies(cookies)  # type: ignore[arg-type]
+            give_cookies(profile, self.sign_up(who), self.base_url)
         return self._open(profile, path)
 
     def reopened(self, page: Page, path: str) -> Page:
@@ -102,6 +98,12 @@ class Visit:
         parts = urlsplit(url)
         if parts.scheme not in NOWHERE and f"{parts.scheme}://{parts.netloc}" not in self.origins:
             self.complaints.append(url)
+
+
+def give_cookies(profile: BrowserContext, client: httpx.Client, url: str) -> None:
+    """Let a browser have the cookies of whoever this client is."""
+    cookies = [{"name": cookie.name, "value": cookie.value or "", "url": url} for cookie in client.cookies.jar]
+    profile.add_cookies(cookies)  # type: ignore[arg-type]
 
 
 def visiting(browser: Browser, web: Web, gateway_port: int = 9) -> Visit:

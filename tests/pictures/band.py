@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from omnisonic.http.pages.page_context import colour_class
 from tests.cli.running import completed
+from tests.http.browsing import give_cookies
 from tests.http.signing_in import session, sign_in
 from tests.no_tls import NO_TLS
 from tests.pictures.music import BEATS_PER_BAR, BPM, PARTS, SECTIONS, Part
@@ -47,11 +48,7 @@ class Band:
     def open_page(self, browser: Browser, member: str, **context: Any) -> Page:
         """The studio's page as this member sees it, in the room."""
         profile = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"} | context)
-        cookies = [
-            {"name": cookie.name, "value": cookie.value or "", "url": self.url}
-            for cookie in self.clients[member].cookies.jar
-        ]
-        profile.add_cookies(cookies)  # type: ignore[arg-type]
+        give_cookies(profile, self.clients[member], self.url)
         page = profile.new_page()
         page.goto(f"{self.url}/sessions/{self.session_id}")
         page.get_by_role("button", name="Join Room").click()

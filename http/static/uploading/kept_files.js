@@ -74,7 +74,7 @@ class KeptFile {
   file;
   begin_s;
   addedAt;
-  // Where its bytes go; null before that is known.
+  // Where its bytes went when it was taken; null before that was known.
   place;
   #id;
   #database;
@@ -87,7 +87,6 @@ class KeptFile {
 
   // Its bytes go there; nowhere yet at null.
   placed(place) {
-    this.place = place;
     return this.#write((transaction) => transaction.objectStore(PLACES).put(place, this.#id));
   }
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Error, Page, Request, Route, expect
 
 from tests.cli.running import eventually
-from tests.http.browsing import CHROMIUM, Visit, add_files, new_session, person, sendings, stem, stems
+from tests.http.browsing import CHROMIUM, Visit, add_files, give_cookies, new_session, person, sendings, stem, stems
 from tests.http.pages.timeline.stage import list_stems, studio
 from tests.http.running import Web
 from tests.http.sounds import wav
@@ -92,11 +92,7 @@ def be(page: Page, site: Web, who: str) -> None:
     """From now on, somebody else is signed in in this browser; nobody without a name."""
     page.context.clear_cookies()
     if who:
-        cookies = [
-            {"name": cookie.name, "value": cookie.value or "", "url": site.url}
-            for cookie in person(site, who).cookies.jar
-        ]
-        page.context.add_cookies(cookies)  # type: ignore[arg-type]
+        give_cookies(page.context, person(site, who), site.url)
 
 
 def test_a_page_that_is_loaded_again_goes_on_where_it_was(visit: Visit, site: Web, tmp_path: Path) -> None:
