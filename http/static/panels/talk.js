@@ -255,7 +255,7 @@ export class Talk {
       // What comes before the first that is known here goes above it.
       const first = shown.map((message) => findKept(this.#index, message)).find(Boolean);
       let after = first?.previousElementSibling;
-      if (!first && !isEarlier && (this.#hasRead || this.#isBack)) after = this.#gap ?? this.#entered ?? this.#log.last ?? undefined;
+      if (!first && !isEarlier && shown.length > 0) after = this.#gap ?? this.#lineBefore(shown[0]);
       for (const message of shown) {
         let entry = findKept(this.#index, message);
         if (entry) {
@@ -273,6 +273,18 @@ export class Talk {
       }
     });
     return added;
+  }
+
+  // The line after which a page comes that holds nothing of what is shown; undefined: it comes above everything.
+  #lineBefore(oldest) {
+    if (this.#hasRead || this.#isBack) return this.#entered ?? this.#log.last ?? undefined;
+    const heard = this.#log.entryBefore(oldest);
+    if (!heard) return undefined;
+    // The room has told less than the web by now. If its connection breaks before it goes on, the gap begins here.
+    this.#entered = heard;
+    this.#hasHeard = false;
+    this.#isBack = true;
+    return heard;
   }
 
   #isBeforeGap(message) {

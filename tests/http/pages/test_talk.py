@@ -108,6 +108,12 @@ def away(gateway: GatewayThread, session: str) -> Iterator[None]:
     gateway.do(_set, opens)
 
 
+def let_through(page: Page, held: list[Route]) -> None:
+    for route in held:
+        route.continue_()
+    page.context.unroute("**/messages?*")
+
+
 def is_back(page: Page) -> None:
     expect(log(page).get_by_text("You are back.").last).to_be_visible()
     expect(page.locator("#state-words")).to_have_text("Together")
@@ -267,10 +273,11 @@ def test_a_room_that_is_slower_than_the_web_changes_no_order(
     expect(log(page).locator(".said-text").last).to_have_text(missed[-1])
 
 
-def test_who_is_cut_off_before_the_first_page_of_it_came_has_it_in_order(
-    visit: Visit, site: Web, gateway: GatewayThread
+@pytest.mark.parametrize("is_read_before", [True, False], ids=["read_before", "read_after"])
+def test_a_first_page_that_is_newer_than_what_was_heard_is_in_order(
+    visit: Visit, site: Web, gateway: GatewayThread, is_read_before: bool
 ) -> None:
-    """The page that comes after the outage does not hold what was heard before it."""
+    """Before or after the outage that the room tells of; the page does not hold what was heard before it."""
     session = new_session(site, "Ada")
     first = visit("/", who="Ada")
     held: list[Route] = []
@@ -281,11 +288,13 @@ def test_who_is_cut_off_before_the_first_page_of_it_came_has_it_in_order(
     gateway.fake.has_gap, gateway.fake.catches_up = True, trio.Event()
     missed = [f"Missed {number}" for number in range(120)]
     keep(site, session, "Before", *missed)
+    if is_read_before:
+        let_through(page, held)
+        shows(page, "Before", *missed[-50:])
     cut_off(gateway, session)
     is_back(page)
-    for route in held:
-        route.continue_()
-    page.context.unroute("**/messages?*")
+    if not is_read_before:
+        let_through(page, held)
     shows(page, "Before", *missed[-50:])
     gateway.do(_set, gateway.fake.catches_up)
     shows(page, "Before", *missed)
