@@ -235,6 +235,8 @@ export class Talk {
   #forgetOldest() {
     this.#index.forgetRemoved();
     for (const [id, entry] of this.#unsent) if (!entry.isConnected) this.#unsent.delete(id);
+    if (!this.#gap?.isConnected) this.#gap = null;
+    if (!this.#entered?.isConnected) this.#entered = null;
     this.#expectEarlier(undefined);
   }
 

@@ -1,6 +1,7 @@
 """The talk in a real browser: kept, there after a reload and for newcomers, whole after an outage, older above."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,13 @@ LOOKS: Final = """async ([module, session]) => {
   while (!box.querySelector(".said")) await new Promise((resolve) => setTimeout(resolve, 10));
 }"""
 """Makes another talk, which counts what it was not told of, and looks once."""
+HEARS: Final = """(lines) => {
+  for (const [index, line] of lines.entries()) {
+    const offset = index + 1;
+    window.talk.heard("bo", "Bo", line, `first ${offset}`, { epoch: "first", offset });
+  }
+}"""
+"""Has the talk hear these, the first ones of an epoch."""
 SOON: Final = json.dumps({"reconnectMs": 1})
 
 
@@ -471,6 +479,36 @@ def test_ones_own_messages_are_ones_own_after_a_reload(visit: Visit, site: Web, 
     expect(page.locator(".pending")).to_have_count(0)
     eventually(lambda: len([key for key in gateway.fake.accepted if key[0] == me]) >= 2, what="two messages")
     assert [each["payload"]["text"] for each in gateway.fake.said[session]] == ["First", "Second"]
+
+
+def test_a_long_evening_leaves_the_newest_lines(visit: Visit, site: Web) -> None:
+    """What was cut comes when somebody asks for it, and so does what was missing in it. A later gap is a gap again."""
+    session = new_session(site, "Ada")
+    lines = [f"Line {number}" for number in range(1, 2101)]
+    keep(site, session, lines[0])
+    page = visit(f"/sessions/{session}", who="Ada")
+    module = page.locator("script[src*='/studio.js']").get_attribute("src")
+    assert module is not None
+    page.evaluate(LOOKS, [module.replace("studio.js", "panels/talk.js"), session])
+    box = page.locator("body > div").last
+    visit.expects("503")
+    page.route("**/messages?*", lambda route: route.fulfill(status=503, json={"error": "No.", "code": "unavailable"}))
+    page.evaluate("talk.connected(); talk.missed()")
+    expect(box.get_by_role("button", name="Try again")).to_be_visible()
+    keep(site, session, *lines[1:], at=2)
+    page.evaluate(HEARS, lines)
+    said = box.locator(".said-text")
+    assert said.all_text_contents() == lines[101:]
+    assert box.locator(":scope > *").count() == 2000, "with the button"
+    expect(box.get_by_text("is missing here")).to_have_count(0)
+    page.unroute("**/messages?*")
+    earlier = box.get_by_role("button", name="Show earlier messages")
+    for first in ("Line 101", "Line 51"):
+        earlier.click()
+        expect(said.first).to_have_text(first)
+    assert said.all_text_contents() == lines[50:]
+    page.evaluate("talk.connected(); talk.missed()")
+    expect(box.locator(":scope > *").last).to_have_text(re.compile("^You were away"))
 
 
 async def _set(event: trio.Event) -> None:
