@@ -16,13 +16,13 @@ in so little time that it gets on between programs that keep all processors busy
 
 
 @contextlib.contextmanager
-def busy_processor() -> Iterator[None]:
-    """Only one processor for this process and those that it starts, and that one busy. Linux."""
+def busy_processor() -> Iterator[subprocess.Popen[bytes]]:
+    """Only one processor for this process and those that it starts, and this program keeps it busy. Linux."""
     all_of_them = os.sched_getaffinity(0)
     one = min(all_of_them)
     os.sched_setaffinity(0, {one})
     try:
-        with ended_with_block(subprocess.Popen(FOR_EVER)):
-            yield
+        with ended_with_block(subprocess.Popen(FOR_EVER)) as program:
+            yield program
     finally:
         os.sched_setaffinity(0, all_of_them)

@@ -2,9 +2,10 @@
 
 Each beginning is looked at by a sandboxed process (`omnisonic.studio.media.identification`), while a request waits.
 
-Overload: `AT_ONCE` processes, each for `IDENTIFY_S` at most. A request that has waited `WAIT_S` for its turn gets
-`Unavailable`, as does one on a machine that is too busy. A beginning that takes longer, or crashes its decoder, is none
-that can be decoded. Crash of this process: the kernel ends the other. Shutdown: cancelling ends the process at once.
+Overload: `AT_ONCE` processes, each for `IDENTIFY_S` at most, `TIMES` times that where others take all processor time. A
+request that has waited `WAIT_S` for its turn gets `Unavailable`, as does one on a machine that is too busy. A beginning
+that takes longer, or crashes its decoder, is none that can be decoded. Crash of this process: the kernel ends the
+other. Shutdown: cancelling ends the process at once.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from omnisonic.studio.media.sandboxed_process import sandboxed_command
 
 AT_ONCE: Final = 2
 IDENTIFY_S: Final = 10.0
+TIMES: Final = 3
 WAIT_S: Final = 20.0
 BUSY: Final = "The studio is busy looking at other files. Send it again in a moment."
 
@@ -88,7 +90,9 @@ class Identifier:
         with tempfile.TemporaryFile(prefix="omnisonic-") as file:
             await asyncio.to_thread(file.write, head)
             file.seek(0)
-            answer = await run_sandboxed(file, self._command(), within_s=IDENTIFY_S, at_idle_priority=False)
+            answer = await run_sandboxed(
+                file, self._command(), within_s=IDENTIFY_S, at_idle_priority=False, times=TIMES
+            )
         try:
             name = msgspec.json.decode(answer, type=str | None)
         except msgspec.DecodeError:
