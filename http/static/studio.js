@@ -5,17 +5,13 @@ import { LatePlayer, laterParts } from "./later.js";
 import { Tabs } from "./panels/tabs.js";
 import { listenToKeys, SessionHead, TransportBar } from "./panels/top_bar.js";
 import { Conductor } from "./room/conductor.js";
-import { isGenuine, Rights, Roster, whose } from "./room/roster.js";
+import { Rights, Roster } from "./room/roster.js";
 import { Song } from "./room/song.js";
 import { presentStatus, Visit } from "./room/visit.js";
 import { Timeline } from "./timeline/timeline.js";
 import { takesFiles } from "./uploading/sending.js";
 
 const LOOK_EVERY_MS = 10_000;
-// What is older when it is added was not added, but brought back from the bin.
-const FRESH_MS = 120_000;
-// As in `room/recordings.js`, which is loaded when somebody records.
-const RECORDING = "recording.";
 const SIGNED_OUT = "You are signed out.";
 const NOT_SHARED = "This session is not shared with you any more.";
 const DELETED = "This session was deleted.";
@@ -38,10 +34,10 @@ const conductor = new Conductor({ player, song, rights, memberId });
 const bar = new TransportBar({ conductor, player, record });
 const visit = new Visit(sessionId, memberId, roster, {
   begun,
-  connected,
+  connected: (room, isBack) => handler.connected(room, isBack),
   disconnected,
   ended: () => refresh(),
-  message: heard,
+  message: (message) => handler.heard(message),
   drawn: drawState,
   words: connectionWords,
   lost,
@@ -84,7 +80,7 @@ function share(key, value) {
 
 // What is said, and what is done meanwhile. Once somebody has looked, or is in the room, they are there.
 let talk = null;
-let lines = null;
+let handler = null;
 let making = null;
 
 // In the room, others may begin to play. Some browsers want sound let out in a press, and this is one.
@@ -102,8 +98,8 @@ function madeTalk() {
 }
 
 async function makeTalk() {
-  const names = ["talk", "activity_lines", "places"];
-  const [{ Talk }, { ActivityLines }, { showPlaces }] = await Promise.all(names.map((name) => import(`./panels/${name}.js`)));
+  const names = ["panels/talk", "panels/activity_lines", "panels/places", "room/message_handler"];
+  const [{ Talk }, { ActivityLines }, { showPlaces }, { MessageHandler }] = await Promise.all(names.map((name) => import(`./${name}.js`)));
   talk = new Talk(sessionId, part("log"), part("composer"), {
     me: () => ({ memberId, name: visit.name }),
     isConnected: () => visit.isConnected,
@@ -114,7 +110,7 @@ async function makeTalk() {
     caughtUp: (count) => noted("talk", count),
     showWords: (element, text) => showPlaces(element, text, { go, beatsPerBar: () => conductor.beatsPerBar }),
   });
-  lines = new ActivityLines(talk, rights, {
+  const lines = new ActivityLines(talk, rights, {
     tempo: () => conductor,
     go,
     undone: (event) => {
@@ -123,6 +119,11 @@ async function makeTalk() {
     },
     showAll: () => tabs.show("activity"),
     lost,
+  });
+  handler = new MessageHandler({
+    memberId, visit, roster, head, song, conductor, talk, lines, loaded, parts, share, noted, tellOf, refresh,
+    missed: () => lookAtMusic(true),
+    deleted: () => gone(DELETED),
   });
 }
 
@@ -135,19 +136,6 @@ async function lookAtTalk() {
 
 // --- the room's side -----------------------------------------------------------------------------------------------------
 
-function connected(room, isBack) {
-  conductor.connected(room);
-  talk.event(isBack ? "You are back." : "You came in.");
-  // What the room said meanwhile nobody here has heard.
-  lookAtMusic(true);
-  talk.connected();
-  heardRecordings(room.state);
-  // From before the page was loaded again, or the connection was lost.
-  if (room.state.has(`${RECORDING}${memberId}`) && !conductor.isRecording) share(`${RECORDING}${memberId}`, null);
-  refresh();
-  if (!isBack) talk.focus();
-}
-
 function disconnected() {
   conductor.disconnected();
   talk?.interrupted();
@@ -159,127 +147,10 @@ function connectionWords() {
   return conductor.isTogether ? "Together" : "Listening alone";
 }
 
-function heard(message) {
-  if (!isGenuine(message)) return;
-  const { type, payload, from, id, offset } = message;
-  conductor.heard({ type, payload });
-  switch (type) {
-    case "welcome":
-      moved(payload);
-      break;
-    case "presence.join":
-      talk.event(whose(payload) ? `${payload.displayName} came in, ${whose(payload)}.` : `${payload.displayName} came in.`);
-      break;
-    case "presence.update":
-      updated(payload);
-      break;
-    case "presence.leave":
-      talk.event(`${roster.nameOf(payload.memberId)} ${payload.reason === "kicked" ? "was removed" : "left"}.`);
-      parts.recordings?.left(payload.memberId);
-      break;
-    case "chat":
-      said(from, payload?.text, id, offset);
-      break;
-    case "session.updated":
-      head.draw(payload.session ?? payload);
-      break;
-    case "session.deleted":
-      gone(DELETED);
-      break;
-    case "activity.added":
-      happened(payload);
-      break;
-    case "state.changed":
-      heardRecording(payload.key, payload.value, payload.by);
-      break;
-    case "export.progress":
-      parts.mixdowns?.heard(payload);
-      break;
-    case "export.removed":
-      parts.mixdowns?.remove(payload.exportId);
-      break;
-    case "error":
-      talk.event(payload.message);
-      break;
-    case "history.gap":
-      talk.missed();
-      break;
-    case "room.degraded":
-      talk.event("Some people in this room cannot be heard right now.");
-      break;
-    case "room.restored":
-      talk.event("Everyone in this room can be heard again.");
-      break;
-    default:
-      heardMusic(type, payload);
-  }
-  if (type.startsWith("presence.")) roster.show(visit.connection.members);
-  visit.draw();
-}
-
-// Another gateway has taken the room over. Who has come and gone meanwhile is told after this.
-function moved({ recovered }) {
-  const { state } = visit.connection.room;
-  if (parts.recordings) parts.recordings.seen(state);
-  else heardRecordings(state);
-  if (recovered) return;
-  lookAtMusic(true);
-  refresh();
-}
-
-function heardMusic(type, payload) {
-  if (!song.heard(type, payload)) return;
-  if (type === "upload.added") {
-    if (Date.now() - new Date(payload.createdAt) > FRESH_MS) talk.event("A removed file is back.");
-    else if (payload.userId !== memberId) tellOf(payload.userId, "added a file");
-  }
-  if (type === "comment.added" && payload.author.id !== memberId) {
-    talk.event(`${payload.author.name} wrote a comment.`);
-    noted("comments");
-  }
-}
-
 // Of whoever need not be in the room: a file can be sent, and a mixdown asked for, from outside.
 async function tellOf(userId, what) {
   const name = roster.get(userId)?.displayName ?? ((await song.learnName(userId)) || roster.nameOf(userId));
   talk?.event(`${name} ${what}.`);
-}
-
-function heardRecordings(state) {
-  for (const [key, value] of state) heardRecording(key, value, state.by(key));
-}
-
-function heardRecording(key, value, by) {
-  if (key.startsWith(RECORDING)) loaded.recordings().then((recordings) => recordings.heard(key, value, by), () => {});
-}
-
-const counted = new Set();
-
-function happened(event) {
-  parts.activity?.heard(event);
-  lines.heard(event);
-  // One that goes on, as a fader that moves, is told again.
-  if (event.actor.id !== memberId && !counted.has(event.id)) noted("activity");
-  counted.add(event.id);
-  // Perhaps mine; the session says what I am now.
-  if (event.kind === "member.changed") refresh();
-}
-
-function said(from, text, id, offset) {
-  if (typeof text !== "string") return;
-  if (from === null) {
-    // Said into the room by a program of the owner's: nobody in the room.
-    talk.event(text);
-    return;
-  }
-  if (!talk.heard(from, roster.nameOf(from), text, id, { epoch: visit.connection.epoch, offset })) return;
-  roster.spoke(from);
-  if (from !== memberId) noted("talk");
-}
-
-function updated(member) {
-  const before = roster.get(member.memberId);
-  if (before && before.displayName !== member.displayName) talk.event(`${before.displayName} is now called ${member.displayName}.`);
 }
 
 async function shown(name) {
