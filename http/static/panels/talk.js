@@ -1,62 +1,49 @@
 // What is said in the room, and from outside what was said. One's own messages are shown at once, and settled when the room has answered.
 //
-// What is said here is kept: it has an id of its own, and is acknowledged once it is written down. Kept messages are
-// read from the web when the room is entered, after an outage, when somebody looks from outside, and when they scroll up. A message that comes both
-// ways is shown once: it has the same sender and the same id, or the same place in the room's order.
+// What is said here is kept: it has an id of its own, and is acknowledged once it is written down. A message that comes
+// both from the room and from the web (`kept_talk.js`) is shown once: it has the same sender and the same id, or the same
+// place in the room's order.
 
-import { ask } from "../controls/api.js";
 import { sendsByEnter } from "../controls/entering.js";
-import { dated, Log, marked, offer, sending, sent, unsent, waits } from "./log.js";
+import { KeptTalk } from "./kept_talk.js";
+import { Log, marked, sending, sent, unsent, waits } from "./log.js";
 import { MessageIndex } from "./message_index.js";
 
-const PAGE = 50;
-// So many pages are read to close a gap.
-const GAP_PAGES = 20;
 const LOST = "The connection was lost.";
 const NO_CONNECTION = "There is no connection now.";
 const WAITING = "Waiting for the connection…";
-const CLOSED_GAP = "You were away. What was said meanwhile is shown; other notices may be missing.";
-const OPEN_GAP = "Some of what was said while you were away is missing here.";
 // The others have it, and only the keeping failed.
 const NOT_KEPT = ["keep_failed", "keep_unavailable"];
 
 export class Talk {
   #log;
   #field;
-  #path;
   #me;
   #send;
   #isConnected;
-  #caughtUp;
   // The entries, by id: those on their way, and those that are marked as not sent.
   #unacknowledged = new Map();
   #unsent = new Map();
   #index = new MessageIndex();
-  // Where the next earlier page begins; undefined: with the newest message; null: there is none.
-  #earlier = null;
-  #isReading = false;
-  #hasRead = false;
-  // The line that says so, while a gap is open.
-  #gap = null;
-  // The newest line when the room was entered last; not set anew while the room has said nothing since: what the web
-  // has brought meanwhile may come after a gap that the room did not tell of yet.
-  #entered = null;
-  #hasHeard = false;
-  // Whether the room had said something before it was entered last.
-  #isBack = false;
-  #visit = {};
+  #kept;
 
   // `me()` is `{ memberId, name }`; `isConnected()` whether something can be sent. `send(text, id)` is its place in the
   // room's order, once it is kept; after a reconnection it is sent again. `showWords(element, text)` shows what is said.
   // `caughtUp(count)`: so many messages of others were missed, and are shown now.
   constructor(sessionId, box, composer, { me, send, isConnected, showWords, caughtUp = () => {} }) {
-    this.#path = `/api/rooms/${sessionId}/messages`;
-    this.#log = new Log(box, { showEarlier: () => this.#showEarlier(), cutOff: () => this.#forgetOldest(), showWords });
+    this.#log = new Log(box, { showEarlier: () => this.#kept.showEarlier(), cutOff: () => this.#forgetOldest(), showWords });
+    this.#kept = new KeptTalk(sessionId, this.#log, this.#index, {
+      isOnItsWay: (id) => this.#unacknowledged.has(id),
+      arrived: (message, entry) => this.#arrived(message, entry),
+      missed: (messages) => {
+        const others = messages.filter(({ from }) => from !== me().memberId);
+        if (others.length > 0) caughtUp(others.length);
+      },
+    });
     this.#field = composer.querySelector("textarea");
     this.#me = me;
     this.#send = send;
     this.#isConnected = isConnected;
-    this.#caughtUp = caughtUp;
     composer.addEventListener("submit", (event) => {
       event.preventDefault();
       // While there is no connection the text stays where it is.
@@ -74,13 +61,9 @@ export class Talk {
 
   // Begin anew, with what was not sent yet: nobody else has it.
   clear() {
-    this.#visit = {};
+    this.#kept.clear();
     this.#log.clear();
     this.#index.clear();
-    this.#gap = this.#entered = null;
-    this.#hasHeard = this.#isBack = false;
-    this.#earlier = null;
-    this.#isReading = this.#hasRead = false;
     for (const [id, entry] of [...this.#unsent, ...this.#unacknowledged]) {
       this.#log.again(entry);
       this.#index.add(entry, entry.dataset.member, id);
@@ -99,26 +82,22 @@ export class Talk {
   // In the room, for the first time or again: what has not arrived is being sent; read what was missed.
   connected() {
     for (const entry of this.#unacknowledged.values()) sending(entry);
-    if (this.#hasHeard || !this.#entered) this.#entered = this.#log.last;
-    this.#isBack ||= this.#hasHeard;
-    this.#hasHeard = false;
-    this.#catchUp();
+    this.#kept.connected();
   }
 
   // Outside the room: what was said there until now.
   look() {
-    this.#catchUp();
+    this.#kept.catchUp();
   }
 
   interrupted() {
-    // What is being read may be said after what will be missed. It is read again.
-    this.#visit = {};
+    this.#kept.interrupted();
     for (const entry of this.#unacknowledged.values()) waits(entry, WAITING);
   }
 
   // Somebody said something; whether it was not shown before. `place` is `{ epoch, offset }`.
   heard(memberId, name, text, id, place) {
-    this.#hasHeard = true;
+    this.#kept.heard();
     if (this.#index.find(memberId, id, text, place)) return false;
     const said = { memberId, name, text, at: Date.now() };
     // The web may have been quicker than the room, and what came later is shown already.
@@ -130,10 +109,7 @@ export class Talk {
 
   // The room cannot say all that was said while there was no connection.
   missed() {
-    this.#hasHeard = true;
-    this.#gap ??= this.#log.event(OPEN_GAP, this.#entered);
-    // One page may have been read by now, as if there were none.
-    this.#catchUp();
+    this.#kept.missed();
   }
 
   #say() {
@@ -156,17 +132,23 @@ export class Talk {
     this.#unacknowledged.set(id, entry);
     try {
       const place = await this.#send(text, id);
-      this.#hasHeard = true;
+      this.#kept.heard();
       // The web may have been quicker than the room.
       if (!this.#unacknowledged.has(id)) return;
       this.#settle(id, entry, place);
       this.#sink(entry, place);
     } catch (problem) {
-      if (NOT_KEPT.includes(problem.code)) this.#hasHeard = true;
+      if (NOT_KEPT.includes(problem.code)) this.#kept.heard();
       if (!this.#unacknowledged.delete(id)) return;
       if (NOT_KEPT.includes(problem.code)) marked(entry, problem.message);
       else this.#fail(id, entry, text, problem.name === "Closed" ? LOST : problem.message);
     }
+  }
+
+  // The web has it: perhaps it is one of mine whose answer was lost.
+  #arrived(message, entry) {
+    const isMine = [this.#unacknowledged, this.#unsent].some((mine) => mine.get(message.id) === entry);
+    if (isMine) this.#settle(message.id, entry, message);
   }
 
   #settle(id, entry, place) {
@@ -187,130 +169,12 @@ export class Talk {
     if (line && entry.compareDocumentPosition(line) & Node.DOCUMENT_POSITION_FOLLOWING) this.#log.move(entry, line);
   }
 
-  // --- kept messages ---------------------------------------------------------------------------------------------
-
-  // Read the newest page, and more of them while a gap is open. What was heard already gets its time.
-  async #catchUp() {
-    const visit = (this.#visit = {});
-    const messages = [];
-    let before;
-    let isWhole = false;
-    for (let pages = 0; !isWhole && pages < GAP_PAGES; pages += 1) {
-      const page = await this.#read(before);
-      if (visit !== this.#visit) return;
-      if (!page) break;
-      messages.unshift(...page.messages.reverse());
-      before = page.nextBefore;
-      isWhole = !this.#gap || before === null || page.messages.some((message) => this.#isBeforeGap(message));
-    }
-    const known = this.#hasRead || this.#isBack;
-    const missed = this.#merge(messages).filter(({ from }) => from !== this.#me().memberId);
-    if (known && missed.length > 0) this.#caughtUp(missed.length);
-    if (!this.#hasRead) this.#expectEarlier(before);
-    this.#hasRead ||= before !== undefined;
-    if (this.#gap && isWhole) this.#closeGap();
-    else if (this.#gap) this.#offerToTryAgain();
-  }
-
-  async #showEarlier() {
-    if (this.#isReading || this.#earlier === null) return;
-    this.#isReading = true;
-    const visit = this.#visit;
-    let isNew = false;
-    while (!isNew && this.#earlier !== null) {
-      const page = await this.#read(this.#earlier);
-      if (visit !== this.#visit || !page) break;
-      isNew = this.#merge(page.messages.reverse(), { isEarlier: true }).length > 0;
-      this.#expectEarlier(page.nextBefore);
-    }
-    this.#isReading = false;
-  }
-
-  #expectEarlier(cursor) {
-    this.#earlier = cursor;
-    this.#log.hasEarlier = cursor !== null;
-  }
-
-  // The oldest lines are not shown any more; whoever scrolls up reads them again.
+  // The oldest lines are not shown any more.
   #forgetOldest() {
     this.#index.forgetRemoved();
     for (const [id, entry] of this.#unsent) if (!entry.isConnected) this.#unsent.delete(id);
-    if (!this.#gap?.isConnected) this.#gap = null;
-    if (!this.#entered?.isConnected) this.#entered = null;
-    this.#expectEarlier(undefined);
+    this.#kept.forgetOldest();
   }
-
-  // A page, null when it cannot be had now.
-  async #read(before) {
-    try {
-      return await ask("GET", `${this.#path}?limit=${PAGE}${before === undefined ? "" : `&before=${before}`}`);
-    } catch {
-      return null;
-    }
-  }
-
-  // Show those that are missing, oldest first, each after the one before it. Those that were.
-  #merge(messages, { isEarlier = false } = {}) {
-    const shown = messages.filter(isTalk);
-    const added = [];
-    this.#log.together(() => {
-      // What comes before the first that is known here goes above it.
-      const first = shown.map((message) => findKept(this.#index, message)).find(Boolean);
-      let after = first?.previousElementSibling;
-      if (!first && !isEarlier && shown.length > 0) after = this.#gap ?? this.#lineBefore(shown[0]);
-      for (const message of shown) {
-        let entry = findKept(this.#index, message);
-        if (entry) {
-          dated(entry, Date.parse(message.at));
-          if ([this.#unacknowledged, this.#unsent].some((mine) => mine.get(message.id) === entry)) this.#settle(message.id, entry, message);
-        } else {
-          added.push(message);
-          entry = this.#log.insert(
-            { memberId: message.from, name: message.displayName, text: message.payload.text, at: Date.parse(message.at) },
-            after,
-          );
-        }
-        this.#index.add(entry, message.from, message.id, message);
-        after = entry;
-      }
-    });
-    return added;
-  }
-
-  // The line after which a page comes that holds nothing of what is shown; undefined: it comes above everything.
-  #lineBefore(oldest) {
-    if (this.#hasRead || this.#isBack) return this.#entered ?? this.#log.last ?? undefined;
-    const heard = this.#log.entryBefore(oldest);
-    if (!heard) return undefined;
-    // The room has told less than the web by now. If its connection breaks before it goes on, the gap begins here.
-    this.#entered = heard;
-    this.#hasHeard = false;
-    this.#isBack = true;
-    return heard;
-  }
-
-  #isBeforeGap(message) {
-    const entry = isTalk(message) && !this.#unacknowledged.has(message.id) && findKept(this.#index, message);
-    return Boolean(entry && entry.compareDocumentPosition(this.#gap) & Node.DOCUMENT_POSITION_FOLLOWING);
-  }
-
-  #closeGap() {
-    this.#gap.textContent = CLOSED_GAP;
-    this.#gap = null;
-  }
-
-  #offerToTryAgain() {
-    this.#gap.textContent = `${OPEN_GAP} `;
-    offer(this.#gap, "Try again", () => this.#catchUp());
-  }
-}
-
-function findKept(index, { from, id, payload, epoch, offset }) {
-  return index.find(from, id, payload.text, { epoch, offset });
-}
-
-function isTalk({ type, payload }) {
-  return type === "chat" && typeof payload?.text === "string";
 }
 
 // Browsers make UUIDs only where the connection is safe.
