@@ -36,6 +36,8 @@ from tests.studio.webhooks.receiver import ENDLESS, HANG, OK, Receiver, receivin
 SECRET: Final = "a signing secret of this test's own"
 IMPATIENT_S: Final = 0.3
 """The longest a request may take where the receiver hangs."""
+AHEAD: Final = timedelta(minutes=1)
+"""Rows have the time of the database, and none comes from later than now."""
 
 
 def event(type_: EventType = "member.joined", room: str = "jam", body: str = "{}") -> RoomEvent:
@@ -44,9 +46,10 @@ def event(type_: EventType = "member.joined", room: str = "jam", body: str = "{}
 
 @dataclass
 class Desk:
-    """The webhooks of a database, and a clock that the test moves."""
+    """The webhooks of a database, and a clock that only the test moves."""
 
     base: Base
+    began: datetime = field(default_factory=lambda: datetime.now(UTC) + AHEAD)
     made: WebhookSecret = field(default_factory=lambda: make_webhook_secret(SECRET))
     passed: timedelta = timedelta()
     senders: list[WebhookSender] = field(default_factory=list)
@@ -57,7 +60,7 @@ class Desk:
         self.queue = self.base.of(DeliveryQueue(self.base.database, self.now))
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.passed
+        return self.began + self.passed
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
