@@ -239,7 +239,7 @@ class Poller:
                 await trio.lowlevel.wait_readable(self._source.fileno())
 
     def _tick(self) -> bool:
-        """Read what is ready and run the rooms that got mail. False when nothing was ready."""
+        """Read what is ready and run the rooms that got mail. False when nothing more was ready at the end."""
         dispatcher, owners, poll = self._dispatcher, self._owners, self._source.poll
         events = poll()
         if not events:
@@ -262,7 +262,7 @@ class Poller:
             sweeps -= 1
             events = poll() if sweeps else []
         dispatcher.run_turns()
-        return True
+        return sweeps == 0
 
     def close(self) -> None:
         """Close the event source."""

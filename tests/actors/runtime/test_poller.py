@@ -122,6 +122,31 @@ async def test_every_socket_is_read_by_its_owner(stage: Stage) -> None:
     assert len(stage.poller) == 3
 
 
+class Steps(trio.abc.Instrument):
+    """Counts how often the poller's task runs."""
+
+    count = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += task.name.endswith("Poller.run")
+
+
+async def test_a_message_alone_is_one_step_of_the_poller(stage: Stage) -> None:
+    """It sleeps again as soon as nothing more is ready; after a tick that may have left something it looks once more."""
+    owner = stage.owner()
+    await stage.start()
+    await wait_all_tasks_blocked()
+    steps = Steps()
+    trio.lowlevel.add_instrument(steps)
+    for reads, wanted in ((1, 1), (SWEEPS - 1, 1), (SWEEPS, 2)):
+        steps.count = 0
+        owner.far.send(b"-" * 64 * reads)
+        await wait_all_tasks_blocked()
+        assert steps.count == wanted, reads
+    trio.lowlevel.remove_instrument(steps)
+    assert len(owner.received) == 64 * 2 * SWEEPS
+
+
 async def test_a_socket_with_more_than_one_read_is_read_to_its_end(stage: Stage) -> None:
     """Readiness stays until it is used, and the end of a stream is readiness, too."""
     owner = stage.owner()
