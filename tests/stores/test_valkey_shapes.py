@@ -26,6 +26,18 @@ PASSWORD = "open/sesame@home"
 QUOTED = "open%2Fsesame%40home"
 
 
+async def test_a_new_connection_is_used_at_once(valkey: ValkeyServer, thread: AsyncioThread) -> None:
+    """It neither asks for another protocol nor says the name of a library first: each is a round trip."""
+    with trio.fail_after(DEADLINE_S), valkey.client as beside:
+        beside.ping()
+        beside.config_resetstat()
+        async with client_at(valkey.url, thread) as client:
+            await client.command("PING")
+        said = set(beside.info("commandstats"))
+        assert "cmdstat_ping" in said
+        assert not said & {"cmdstat_hello", "cmdstat_client|setinfo", "cmdstat_select"}
+
+
 async def test_the_primary_among_those_in_the_url_is_used(
     valkey: ValkeyServer, thread: AsyncioThread, tmp_path: Path
 ) -> None:

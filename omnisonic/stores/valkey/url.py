@@ -51,8 +51,10 @@ def _options(parsed: Mapping[str, Any]) -> dict[str, Any]:
     """The options of every connection."""
     options: dict[str, Any] = {
         **parsed,
-        # RESP2 is enough, every server speaks it, and it saves a round trip of each new connection.
+        # RESP2 is enough, and every server speaks it. Without it, and without the name of the library, a new connection
+        # is used at once, which saves two round trips.
         "protocol": 2,
+        "driver_info": None,
         "decode_responses": False,
         "retry": Retry(NoBackoff(), 0),
         # Deadlines are set around whole commands; one around each read and write would cost a task each.

@@ -132,7 +132,7 @@ class Steps(trio.abc.Instrument):
 
 
 async def test_a_message_alone_is_one_step_of_the_poller(stage: Stage) -> None:
-    """It sleeps again as soon as nothing more is ready; after a tick that may have left something it looks once more."""
+    """It sleeps again as soon as nothing more is ready; it looks once more where a tick may have left something."""
     owner = stage.owner()
     await stage.start()
     await wait_all_tasks_blocked()
