@@ -77,7 +77,7 @@ class Visit:
     def _open(self, profile: BrowserContext, path: str) -> Page:
         page = profile.new_page()
         page.set_default_timeout(TIMEOUT_MS)
-        page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
+        page.on("console", lambda line: self._said(line.type, line.text, line.location["url"]))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("framenavigated", lambda frame: self._went(frame.url))
         page.goto(f"{self.base_url}{path}")
@@ -93,6 +93,10 @@ class Visit:
             page.context.close()
         unexpected = [line for line in self.complaints if not any(re.search(known, line) for known in self.expected)]
         assert unexpected == [], unexpected
+
+    def _said(self, kind: str, text: str, url: str) -> None:
+        if kind == "error":
+            self.complaints.append(f"{text} {url}")
 
     def _went(self, url: str) -> None:
         parts = urlsplit(url)

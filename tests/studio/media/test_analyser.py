@@ -25,7 +25,7 @@ from omnisonic.studio.media.analyser import (
 from omnisonic.studio.media.probe import analyse
 from omnisonic.studio.uploads import Analysis
 from tests.busy_processor import IN_SPARE_TIME, busy_processor
-from tests.cli.running import alive, children, eventually
+from tests.cli.running import alive, children, command_line, eventually
 from tests.postgres_server import blocking
 from tests.processes import ended_with_block
 from tests.studio.media.recordings import silence, tone
@@ -220,9 +220,8 @@ def test_a_process_dies_with_whoever_started_it() -> None:
     with ended_with_block(subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"began\n"
-        eventually(lambda: bool(children(parent.pid)), what="it listens")
+        eventually(lambda: any("media.probe" in command_line(each) for each in children(parent.pid)), what="it listens")
         (child,) = children(parent.pid)
-        eventually(lambda: b"media.probe" in Path(f"/proc/{child}/cmdline").read_bytes(), what="it runs")
         parent.kill()
     eventually(lambda: not alive(child), what="it is gone")
 
