@@ -122,7 +122,7 @@ async function makeTalk() {
   });
   handler = new MessageHandler({
     memberId, visit, roster, head, song, conductor, talk, lines, loaded, parts, share, noted, tellOf, refresh,
-    missed: () => lookAtMusic(true),
+    lookAtMusic: () => lookAtMusic(true),
     deleted: () => gone(DELETED),
   });
 }

@@ -30,7 +30,7 @@ export class KeptTalk {
   #visit = {};
 
   // `mine`: `isOnItsWay(id)` whether I have sent that and it is not acknowledged, `arrived(message, entry)` for what may be
-  // that, and `missed(messages)` for what is shown only now.
+  // that, and `caughtUp(messages)` with what is shown only now.
   constructor(sessionId, log, index, mine) {
     this.#path = `/api/rooms/${sessionId}/messages`;
     this.#log = log;
@@ -88,8 +88,8 @@ export class KeptTalk {
       isWhole = !this.#gap || before === null || page.messages.some((message) => this.#isBeforeGap(message));
     }
     const known = this.#hasRead || this.#isBack;
-    const missed = this.#merge(messages);
-    if (known) this.#mine.missed(missed);
+    const added = this.#merge(messages);
+    if (known) this.#mine.caughtUp(added);
     if (!this.#hasRead) this.#expectEarlier(before);
     this.#hasRead ||= before !== undefined;
     if (this.#gap && isWhole) this.#closeGap();

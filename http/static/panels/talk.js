@@ -35,7 +35,7 @@ export class Talk {
     this.#kept = new KeptTalk(sessionId, this.#log, this.#index, {
       isOnItsWay: (id) => this.#unacknowledged.has(id),
       arrived: (message, entry) => this.#arrived(message, entry),
-      missed: (messages) => {
+      caughtUp: (messages) => {
         const others = messages.filter(({ from }) => from !== me().memberId);
         if (others.length > 0) caughtUp(others.length);
       },

@@ -14,7 +14,7 @@ export class MessageHandler {
 
   // `page` has what is loaded at first (`memberId`, `visit`, `roster`, `head`, `song`, `conductor`), `talk` and `lines`,
   // what may be loaded (`loaded`, `parts`), and: `share(key, value)` in the room, `noted(tab)` that there is something new,
-  // `tellOf(userId, what)` in the talk, `refresh()` the session, `missed()` when something may have changed unheard,
+  // `tellOf(userId, what)` in the talk, `refresh()` the session, `lookAtMusic()` when something may have changed unheard,
   // `deleted()` when the session is.
   constructor(page) {
     this.#page = page;
@@ -22,10 +22,10 @@ export class MessageHandler {
 
   // In the room, for the first time or again. `room` is the client's.
   connected(room, isBack) {
-    const { conductor, memberId, missed, refresh, share, talk } = this.#page;
+    const { conductor, lookAtMusic, memberId, refresh, share, talk } = this.#page;
     conductor.connected(room);
     talk.event(isBack ? "You are back." : "You came in.");
-    missed();
+    lookAtMusic();
     talk.connected();
     this.#recordingsIn(room.state);
     // From before the page was loaded again, or the connection was lost.
@@ -95,12 +95,12 @@ export class MessageHandler {
 
   // Another gateway has taken the room over. Who has come and gone meanwhile is told after this.
   #moved({ recovered }) {
-    const { missed, parts, refresh, visit } = this.#page;
+    const { lookAtMusic, parts, refresh, visit } = this.#page;
     const { state } = visit.connection.room;
     if (parts.recordings) parts.recordings.seen(state);
     else this.#recordingsIn(state);
     if (recovered) return;
-    missed();
+    lookAtMusic();
     refresh();
   }
 

@@ -22,6 +22,7 @@ from omnisonic.studio.media.sandboxed_process import sandboxed_command
 AT_ONCE: Final = 2
 IDENTIFY_S: Final = 10.0
 TIMES: Final = 3
+"""It takes a tenth of a second of processor time: where it is late, others have had it."""
 WAIT_S: Final = 20.0
 BUSY: Final = "The studio is busy looking at other files. Send it again in a moment."
 

@@ -116,6 +116,13 @@ def away(gateway: GatewayThread, session: str) -> Iterator[None]:
     gateway.do(_set, opens)
 
 
+def make_talk(page: Page, session: str) -> None:
+    """Another talk of the session in the page, as `window.talk`."""
+    module = page.locator("script[src*='/studio.js']").get_attribute("src")
+    assert module is not None
+    page.evaluate(LOOKS, [module.replace("studio.js", "panels/talk.js"), session])
+
+
 def let_through(page: Page, held: list[Route]) -> None:
     for route in held:
         route.continue_()
@@ -487,9 +494,7 @@ def test_a_long_evening_leaves_the_newest_lines(visit: Visit, site: Web) -> None
     lines = [f"Line {number}" for number in range(1, 2101)]
     keep(site, session, lines[0])
     page = visit(f"/sessions/{session}", who="Ada")
-    module = page.locator("script[src*='/studio.js']").get_attribute("src")
-    assert module is not None
-    page.evaluate(LOOKS, [module.replace("studio.js", "panels/talk.js"), session])
+    make_talk(page, session)
     box = page.locator("body > div").last
     visit.expects("503")
     page.route("**/messages?*", lambda route: route.fulfill(status=503, json={"error": "No.", "code": "unavailable"}))
@@ -539,9 +544,7 @@ def test_what_the_room_did_not_tell_of_is_counted(visit: Visit, site: Web) -> No
     session = new_session(site, "Ada")
     keep(site, session, "Before")
     page = visit(f"/sessions/{session}", who="Ada")
-    module = page.locator("script[src*='/studio.js']").get_attribute("src")
-    assert module is not None
-    page.evaluate(LOOKS, [module.replace("studio.js", "panels/talk.js"), session])
+    make_talk(page, session)
     keep(site, session, "One", "Two", at=2)
     keep(site, session, "Mine", sender="ada", name="Ada", at=4)
     page.evaluate("window.talk.look()")

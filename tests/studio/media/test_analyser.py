@@ -210,6 +210,11 @@ def test_cancelling_ends_the_process(tmp_path: Path) -> None:
     assert not alive(int(noted.read_text()))
 
 
+def probes_of(parent: int) -> list[int]:
+    """The processes of this parent that listen."""
+    return [child for child in children(parent) if "media.probe" in command_line(child)]
+
+
 @LINUX
 def test_a_process_dies_with_whoever_started_it() -> None:
     """Even with one that is killed: it listens to a file that never comes."""
@@ -220,8 +225,8 @@ def test_a_process_dies_with_whoever_started_it() -> None:
     with ended_with_block(subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"began\n"
-        eventually(lambda: any("media.probe" in command_line(each) for each in children(parent.pid)), what="it listens")
-        (child,) = children(parent.pid)
+        eventually(lambda: bool(probes_of(parent.pid)), what="it listens")
+        (child,) = probes_of(parent.pid)
         parent.kill()
     eventually(lambda: not alive(child), what="it is gone")
 
