@@ -3,13 +3,13 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import httpx
-from playwright.sync_api import Browser, BrowserContext, FilePayload, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, FilePayload, Locator, Page, expect, sync_playwright
 
 from tests.http.running import Web
 
@@ -71,7 +71,7 @@ class Visit:
         return self._open(profile, path)
 
     def reopened(self, page: Page, path: str) -> Page:
-        """The page at `path`, in the profile of another page, which may be closed."""
+        """The page at `path`, in the profile of another page, which may be closed or have crashed."""
         return self._open(page.context, path)
 
     def _open(self, profile: BrowserContext, path: str) -> Page:
@@ -102,6 +102,12 @@ class Visit:
         parts = urlsplit(url)
         if parts.scheme not in NOWHERE and f"{parts.scheme}://{parts.netloc}" not in self.origins:
             self.complaints.append(url)
+
+
+def crash(page: Page) -> None:
+    """End the page's process. Unlike in one that is closed, nothing of the page is told of it."""
+    with page.expect_event("crash"), suppress(Error):
+        page.goto("chrome://crash")
 
 
 def give_cookies(profile: BrowserContext, client: httpx.Client, url: str) -> None:

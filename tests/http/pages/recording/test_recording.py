@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from omnisonic.studio.segments.segment_queue import SegmentQueue
 from omnisonic.studio.segments.segment_worker import SegmentWorker
 from tests.cli.running import eventually
-from tests.http.browsing import CHROMIUM, Visit, at_least, new_session, person
+from tests.http.browsing import CHROMIUM, Visit, at_least, crash, new_session, person
 from tests.http.pages.timeline.stage import brought, list_stems, studio
 from tests.http.running import Web
 from tests.studio.mixdown.sounds import Sound, file_of, noise
@@ -57,11 +57,16 @@ def status(page: Page) -> Locator:
 STOPS_IN_THE_THIRD_PASS: Final = """
 new MutationObserver((_, observer) => {
   if (!document.body.innerText.includes("Recording, take 3")) return;
+  const growing = document.querySelector(".clip");
+  if (!(growing?.style.getPropertyValue("--length") > 0)) return;
   observer.disconnect();
   document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "r", bubbles: true }));
-}).observe(document.body, { subtree: true, childList: true, characterData: true });
+}).observe(document.body, { subtree: true, childList: true, characterData: true, attributeFilter: ["style"] });
 """
-"""Press R as soon as the third pass has begun, however late this program would be."""
+"""Press R when half a second of the third pass is drawn, however late this program would be.
+
+Of a pass that is shorter than a tenth of a second, nothing is said.
+"""
 
 NOTES_LENGTHS: Final = """
 window.lengths = {};
@@ -118,7 +123,7 @@ def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(v
     strip(page).get_by_role("button", name="Record", exact=True).click()
     expect(strip(page).get_by_label("Length")).to_have_text(at_least(3))
     assert page.evaluate("lengths['Starting…']") == "0:00"  # not that of the take before
-    page.close(run_before_unload=False)
+    crash(page)
     offer = visit.reopened(page, studio(session)).get_by_role("region", name="Unfinished recording")
     expect(offer).to_contain_text(re.compile("A recording of 0:[0-9]{2} was not finished: Recording 2 take 2."))
     kept_s = int(offer.inner_text().partition("0:")[2][:2])
@@ -171,7 +176,7 @@ def test_each_pass_of_a_loop_is_a_take_as_long_as_the_loop(visit: Visit, site: W
     strip(page).get_by_role("button", name="Record", exact=True).click()
     expect(status(page)).to_have_text(re.compile("^Recording, take [3-9]$"))
     expect(strip(page).get_by_label("Length")).to_have_text(at_least(3))
-    page.close(run_before_unload=False)
+    crash(page)
     offer = visit.reopened(page, studio(session)).get_by_role("region", name="Unfinished recording")
     expect(offer).to_contain_text(
         re.compile(r"A recording of ([3-9]) takes \(0:\d\d\) was not finished: Recording 2 to Recording 2 take \1\.")
