@@ -158,6 +158,12 @@ class Child:
         """Wait until the process has exited."""
         await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True, limiter=_WAITING)
 
+    def read_ready(self) -> bool:
+        """Whether it sent `ready` and that was not read before it exited. Call it when nobody else reads the pipe."""
+        with contextlib.suppress(OSError):
+            return os.read(self.readiness_pipe.socket.fileno(), len(READY)) == READY
+        return False
+
     def terminate(self) -> None:
         """Ask it to stop, with its `stop_signal`."""
         self._process.send_signal(self._stop_signal)

@@ -169,6 +169,7 @@ class SupervisedProcess:
                 with trio.move_on_after(DRAIN_S):
                     await all_read.wait()
                 nursery.cancel_scope.cancel()
+            said_ready = child.read_ready()
         finally:
             child.close()
         if self._stopping.is_set() or (self._spec.once and child.succeeded):
@@ -177,8 +178,8 @@ class SupervisedProcess:
             often = f"That happened more than {MAX_STUCK} times in {STUCK_WITHIN_S:g} s, so everything is stopped."
             self.failure = ProcessDied(f"{child.exit_message()} {often}")
             return
-        if child.was_killed:
-            task_status.started()  # it is not to blame, so it is restarted even if it was not ready yet
+        if said_ready or child.was_killed:
+            task_status.started()  # killed, it is not to blame, so it is restarted even if it was not ready yet
         raise ProcessDied(child.exit_message())
 
     async def _watch(self, child: Child, task_status: trio.TaskStatus[None]) -> None:
@@ -186,13 +187,13 @@ class SupervisedProcess:
         async with trio.open_nursery() as starting:
             starting.start_soon(self._kill_when_late, child)
             is_ready = await self._wait_until_ready(child)
+            if is_ready:
+                task_status.started()
+                self.ready_or_ended.set()
             starting.cancel_scope.cancel()
-        if is_ready:
-            task_status.started()
-            self.ready_or_ended.set()
-            if self._spec.silent_s is not None:
-                with contextlib.suppress(trio.BrokenResourceError):
-                    await self._check_heartbeats(child, self._spec.silent_s)
+        if is_ready and self._spec.silent_s is not None:
+            with contextlib.suppress(trio.BrokenResourceError):
+                await self._check_heartbeats(child, self._spec.silent_s)
 
     async def _wait_until_ready(self, child: Child) -> bool:
         """Wait until the child is ready. False when it closes its pipe instead."""

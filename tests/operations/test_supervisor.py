@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from omnisonic.operations.child_process import LONGEST_LINE_BYTES, Child, ProcessDied, ProcessSpec
+from omnisonic.operations.child_process import LONGEST_LINE_BYTES, Child, ProcessDied, ProcessSpec, wait_until_ready
 from omnisonic.operations.supervisor import STOP_S, STOP_STEP_S, run_processes
 from tests.cli.running import alive
 from tests.processes import send_signal
@@ -134,9 +134,18 @@ async def test_a_child_that_ends_by_itself_is_started_again_too() -> None:
         assert ("web", "`web` exited with code 0. Starting it again.") in received.lines
 
 
-async def test_a_child_that_ends_too_often_stops_everything() -> None:
-    """Restarting has not mended it five times, so somebody has to look."""
-    message, received = await failure_of(spec("store", UNTIL_REPORTED), spec("web", READY + "sys.exit(3)"))
+async def never(_pipe: trio.SocketStream) -> None:
+    """Read nothing from a readiness pipe, as somebody who is late."""
+    await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("read", [wait_until_ready, never])
+async def test_a_child_that_ends_too_often_stops_everything(
+    read: Callable[[trio.SocketStream], Awaitable[None]],
+) -> None:
+    """Restarting has not mended it five times, so somebody has to look. Also when each ends before `ready` is read."""
+    web = replace(spec("web", READY + "sys.exit(3)"), wait_ready=read)
+    message, received = await failure_of(spec("store", UNTIL_REPORTED), web)
     assert message == ("`web` exited with code 3. It ended more than 5 times in 10 s, so everything is stopped.")
     assert received.lines.count(("web", "`web` exited with code 3. Starting it again.")) == 5
     assert received.lines[-1] == ("store", "bye")
