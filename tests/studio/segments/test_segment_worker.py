@@ -43,10 +43,11 @@ from omnisonic.stores.storage.local import LocalStorage
 from omnisonic.studio.segments.cutting import Cutting
 from omnisonic.studio.segments.segment_queue import SegmentQueue
 from omnisonic.studio.segments.segment_worker import SegmentWorker
+from tests.postgres_server import PATIENT
 from tests.studio.segments.bench import HANG, one_segment_and
 
 async def work():
-    database = Database(sys.argv[1])
+    database = Database(sys.argv[1], deadlines=PATIENT)
     await database.open()
     cut = partial(Cutting, command=one_segment_and(HANG))
     await SegmentWorker(SegmentQueue(database), LocalStorage(Path(sys.argv[2])), cut).make_next()
