@@ -1,6 +1,7 @@
 """Making segments: a real database, a real storage, and real processes in their sandbox."""
 
 import asyncio
+import subprocess
 import sys
 from contextlib import aclosing
 from pathlib import Path
@@ -15,6 +16,7 @@ from omnisonic.studio.segments.messages import MOST_BYTES
 from omnisonic.studio.segments.segment_queue import TRIES
 from omnisonic.studio.segments.segment_worker import SegmentWorker
 from tests.http.sounds import png
+from tests.processes import ended_with_block
 from tests.s3_server import S3Server
 from tests.stores.storage.shelves import bucket_at
 from tests.studio.media.test_analysis_worker import within_deadline
@@ -142,14 +144,9 @@ def test_a_worker_that_is_killed_half_way_leaves_nothing_half(database_url: str,
     async def run() -> None:
         async with bench_at(database_url, tmp_path) as bench:
             upload = await bench.upload(SHORT)
-            worker = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", UNTIL_KILLED, database_url, str(tmp_path)
-            )
-            try:
+            command = [sys.executable, "-c", UNTIL_KILLED, database_url, str(tmp_path)]
+            with ended_with_block(subprocess.Popen(command)):  # noqa: ASYNC220 - it returns when it is executed
                 await half_put(tmp_path)
-            finally:
-                worker.kill()
-                await worker.wait()
             with pytest.raises(SegmentsPending):
                 await bench.segments.describe(bench.login, upload)
             assert not await bench.worker().make_next()
