@@ -105,7 +105,7 @@ class Visit:
 
 
 def crash(page: Page) -> None:
-    """End the page's process. Unlike in one that is closed, nothing of the page is told of it."""
+    """End the page's process. No code in the page is told of it, as it may be when a page is closed."""
     with page.expect_event("crash"), suppress(Error):
         page.goto("chrome://crash")
 
