@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import pytest
 
-from omnisonic.operations.embedded import POSTGRES_PORTS, free_port
+from omnisonic.operations.embedded import POSTGRES_PORTS, PortReservation
 from omnisonic.operations.embedded.cluster import DATABASE, USER, Cluster
 from omnisonic.operations.embedded.installation import find_postgres
 from omnisonic.stores.database.migrations import migrate
@@ -54,7 +54,8 @@ class PostgresServer:
         self._max_connections = max_connections
         self._password = password
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = free_port(POSTGRES_PORTS, instead="DATABASE_URL")
+        self._reservation = PortReservation(POSTGRES_PORTS, instead="DATABASE_URL")
+        self.port = self._reservation.port
 
     @property
     def url(self) -> str:

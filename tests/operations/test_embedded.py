@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import trio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from omnisonic.operations.embedded import VALKEY_PORTS
+from omnisonic.operations.embedded import VALKEY_PORTS, EmbeddedUnavailable, PortReservation, free_port
 from omnisonic.operations.embedded.valkey import EmbeddedValkey
 from omnisonic.operations.supervisor import run_processes
 from omnisonic.settings.data_directory import UnusableDataDirectory, data_directory
@@ -42,6 +43,20 @@ async def test_it_answers_to_its_password_only(tmp_path: Path) -> None:
 
     with trio.fail_after(DEADLINE_S):
         await run_processes([valkey.spec()], on_line=lambda *_: None, stop=stop, started=look)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a server listen where another socket is bound")
+def test_the_port_of_a_server_is_nobody_elses() -> None:
+    """Before it listens, while it does, and when it is down for a while; not any more when nobody wants to start it."""
+    reservation = PortReservation(VALKEY_PORTS, instead="REDIS_URL")
+    only = range(reservation.port, reservation.port + 1)
+    for _ in range(2):
+        with pytest.raises(EmbeddedUnavailable, match="set REDIS_URL"):
+            PortReservation(only, instead="REDIS_URL")
+        with socket.create_server(("127.0.0.1", reservation.port)), pytest.raises(EmbeddedUnavailable):
+            free_port(only, instead="REDIS_URL")
+    del reservation
+    assert free_port(only, instead="REDIS_URL") == only.start
 
 
 async def test_one_that_was_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:

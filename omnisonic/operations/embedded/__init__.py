@@ -5,10 +5,11 @@ Their files are in the data directory. Under root they run as an account of thei
 `url`, a `spec()` for `omnisonic.operations.supervisor`, and `end_stale()` for a server that an earlier supervisor left.
 """
 
-import contextlib
 import os
 import random
 import socket
+import sys
+import weakref
 from pathlib import Path
 from typing import Final
 
@@ -40,8 +41,38 @@ def server_environ() -> dict[str, str]:
 
 def free_port(ports: range, *, instead: str) -> int:
     """A free port of `ports`. Raises `EmbeddedUnavailable`, which says to set the variable `instead`."""
+    with _bind_to_one(ports, instead) as probe:
+        return int(probe.getsockname()[1])
+
+
+class PortReservation:
+    """A free port of `ports`, which nobody else gets as long as this object is there. One server may listen on it.
+
+    The server sets SO_REUSEADDR, as servers do. Elsewhere than on Linux, somebody else may be faster.
+
+    Raises `EmbeddedUnavailable`, which says to set the variable `instead`.
+    """
+
+    def __init__(self, ports: range, *, instead: str) -> None:
+        holder = _bind_to_one(ports, instead)
+        self.port = int(holder.getsockname()[1])
+        if sys.platform == "linux":
+            # Another socket may now be bound to it and listen, if it allows that, too (socket(7)).
+            # Those that look for a free port do not.
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            weakref.finalize(self, holder.close)
+        else:
+            holder.close()
+
+
+def _bind_to_one(ports: range, instead: str) -> socket.socket:
+    """A socket that is bound to a port that was free."""
     for port in random.sample(ports, len(ports)):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
+        bound = socket.socket()
+        try:
+            bound.bind((HOST, port))
+        except OSError:
+            bound.close()
+        else:
+            return bound
     raise EmbeddedUnavailable(f"There is no free port for an embedded server on {HOST}; set {instead}.")

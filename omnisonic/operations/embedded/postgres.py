@@ -24,7 +24,7 @@ import asyncpg
 import trio
 
 from omnisonic.operations.child_process import ProcessSpec
-from omnisonic.operations.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavailable, free_port, server_environ
+from omnisonic.operations.embedded import HOST, POSTGRES_PORTS, EmbeddedUnavailable, PortReservation, server_environ
 from omnisonic.operations.embedded.account import NAME
 from omnisonic.operations.embedded.cluster import DATABASE, USER, Cluster
 from omnisonic.operations.embedded.installation import find_postgres
@@ -73,7 +73,8 @@ class EmbeddedPostgres:
                     f"or move {self._folder} away to begin with an empty one."
                 )
         password = kept_secret(self._folder, CREDENTIAL)
-        self._port = free_port(POSTGRES_PORTS, instead="DATABASE_URL")
+        self._reservation = PortReservation(POSTGRES_PORTS, instead="DATABASE_URL")
+        self._port = self._reservation.port
         self._password = password
         self.url = f"postgresql://{USER}:{password}@{HOST}:{self._port}/{DATABASE}"
 

@@ -25,7 +25,7 @@ from typing import Final
 import trio
 
 from omnisonic.operations.child_process import ProcessSpec
-from omnisonic.operations.embedded import HERE, HOST, VALKEY_PORTS, EmbeddedUnavailable, free_port, server_environ
+from omnisonic.operations.embedded import HERE, HOST, VALKEY_PORTS, EmbeddedUnavailable, PortReservation, server_environ
 from omnisonic.operations.embedded.account import NAME, server_account
 from omnisonic.process.disk import DISK
 from omnisonic.settings.data_directory import private_folder, read_if_there, write_private
@@ -55,7 +55,8 @@ class EmbeddedValkey:
         self._account = server_account(account, instead="REDIS_URL")
         self._binary = _find_binary()
         self._folder = private_folder(folder)
-        self._port = free_port(VALKEY_PORTS, instead="REDIS_URL")
+        self._reservation = PortReservation(VALKEY_PORTS, instead="REDIS_URL")
+        self._port = self._reservation.port
         self._password = secrets.token_urlsafe(PASSWORD_BYTES)
         self.url = f"redis://:{self._password}@{HOST}:{self._port}/0"
 
