@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from omnisonic.operations.embedded import free_port
+from omnisonic.operations.embedded import PortReservation
 
 FIRST: Final = 30_000
 """Below what kernels give away by themselves."""
@@ -17,7 +17,7 @@ def unused_port() -> int:
     """A port on loopback that nobody listens on, nor will."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     first = FIRST + worker * EACH
-    while (port := free_port(range(first, first + EACH), instead="")) in _given:
+    while (port := PortReservation(range(first, first + EACH), instead="").port) in _given:
         pass
     _given.add(port)
     return port

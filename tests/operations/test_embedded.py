@@ -14,7 +14,7 @@ import trio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from omnisonic.operations.embedded import VALKEY_PORTS, EmbeddedUnavailable, PortReservation, free_port
+from omnisonic.operations.embedded import VALKEY_PORTS, EmbeddedUnavailable, PortReservation
 from omnisonic.operations.embedded.valkey import EmbeddedValkey
 from omnisonic.operations.supervisor import run_processes
 from omnisonic.settings.data_directory import UnusableDataDirectory, data_directory
@@ -54,9 +54,9 @@ def test_the_port_of_a_server_is_nobody_elses() -> None:
         with pytest.raises(EmbeddedUnavailable, match="set REDIS_URL"):
             PortReservation(only, instead="REDIS_URL")
         with socket.create_server(("127.0.0.1", reservation.port)), pytest.raises(EmbeddedUnavailable):
-            free_port(only, instead="REDIS_URL")
+            PortReservation(only, instead="REDIS_URL")
     del reservation
-    assert free_port(only, instead="REDIS_URL") == only.start
+    assert PortReservation(only, instead="REDIS_URL").port == only.start
 
 
 async def test_one_that_was_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from playwright.sync_api import Locator, Page, expect
 
-from omnisonic.operations.embedded import free_port
+from omnisonic.operations.embedded import PortReservation
 from tests.cli.running import children
 from tests.http.browsing import CHROMIUM, at_least, join, log, open_panel, running_browser, send_message
 from tests.http.conftest import deadline
@@ -43,7 +43,7 @@ class Night:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ports = {name: str(free_port(PORTS, instead=name)) for name in ("WEB_PORT", "GATEWAY_PORT")}
+        self._ports = {name: str(PortReservation(PORTS, instead=name).port) for name in ("WEB_PORT", "GATEWAY_PORT")}
         self._stack = ExitStack()
         self.url = f"http://localhost:{self._ports['WEB_PORT']}"
         self._studio = self._started()

@@ -39,12 +39,6 @@ def server_environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(KEPT_VARIABLES)}
 
 
-def free_port(ports: range, *, instead: str) -> int:
-    """A free port of `ports`. Raises `EmbeddedUnavailable`, which says to set the variable `instead`."""
-    with _bind_to_one(ports, instead) as probe:
-        return int(probe.getsockname()[1])
-
-
 class PortReservation:
     """A free port of `ports`, which nobody else gets as long as this object is there. One server may listen on it.
 
