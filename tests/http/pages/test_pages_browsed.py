@@ -41,7 +41,10 @@ def is_focused(page: Page, role: str, name: str) -> bool:
 
 
 def tab_to(page: Page, role: str, name: str) -> None:
-    """Press Tab until the control has the focus."""
+    """Press Tab until the control has the focus; not before it can have it, which may need the page's script."""
+    control = page.get_by_role(role, name=name, exact=True).first  # type: ignore[arg-type]
+    expect(control).to_be_visible()
+    expect(control.locator("xpath=ancestor-or-self::*[@inert]")).to_have_count(0)
     for _ in range(40):
         if is_focused(page, role, name):
             return
@@ -81,6 +84,7 @@ def test_a_new_musician_gets_to_a_session_by_keyboard_alone(visit: Visit, site: 
     expect(page.get_by_role("button", name="Join Room")).to_be_focused()
     page.get_by_role("link", name="All sessions").focus()
     keys.press("Enter")
+    expect(page.get_by_role("heading", name="Your sessions")).to_be_visible()
     page.locator("summary[aria-label^=Account]").focus()
     keys.press("Enter")
     keys.press("Tab")
