@@ -23,6 +23,11 @@ def busy_processor() -> Iterator[subprocess.Popen[bytes]]:
     os.sched_setaffinity(0, {one})
     try:
         with ended_with_block(subprocess.Popen(FOR_EVER)) as program:
-            yield program
+            try:
+                yield program
+            finally:
+                # To end, it needs a processor, and others may want this one.
+                if program.poll() is None:
+                    os.sched_setaffinity(program.pid, all_of_them)
     finally:
         os.sched_setaffinity(0, all_of_them)
