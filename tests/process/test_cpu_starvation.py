@@ -1,10 +1,12 @@
 """Processes that get no processor, and others that take as long, told from each other."""
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -17,6 +19,7 @@ from tests.processes import ended_with_block, send_signal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how its processes are")
 PROMISED_S: Final = 10.0
+WAITED_S: Final = 0.5
 
 
 @contextmanager
@@ -29,6 +32,16 @@ def running(command: Sequence[str]) -> Iterator[int]:
         finally:
             for each in children(process.pid):
                 send_signal(each, signal.SIGKILL)
+
+
+def state_of(pid: int) -> str:
+    """One letter: proc_pid_stat(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def waited_s(pid: int) -> float:
+    """For how long it was ready to run and did not."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def test_whoever_waits_for_a_busy_processor_starves() -> None:
@@ -57,8 +70,22 @@ def test_whoever_sleeps_does_not() -> None:
         eventually(lambda: not is_cpu_starved(pid, PROMISED_S), what="it waits for its input")
 
 
-def test_whoever_is_gone_does_not() -> None:
-    """Nor is that an error."""
+def test_whoever_has_waited_for_most_of_the_time_does(tmp_path: Path) -> None:
+    """Whatever it does at the moment at which it is looked at."""
+    may_sleep = tmp_path / "may-sleep"
+    with running(("/bin/sh", "-c", f"until [ -e {may_sleep} ]; do :; done; exec cat")) as pid:
+        with busy_processor() as busy:
+            os.sched_setaffinity(pid, os.sched_getaffinity(busy.pid))
+            eventually(lambda: waited_s(pid) > 2 * WAITED_S, what="it has waited for a processor")
+            may_sleep.touch()
+        eventually(lambda: state_of(pid) == "S", what="it waits for its input")
+        assert is_cpu_starved(pid, WAITED_S)
+        assert not is_cpu_starved(pid, 1_000 * WAITED_S)
+
+
+def test_whoever_has_ended_was_not_late_itself() -> None:
+    """The one who waits for it was: be the process waited for or not."""
     with running(("true",)) as pid:
-        eventually(lambda: not is_cpu_starved(pid, PROMISED_S), what="it is gone")
-    assert not is_cpu_starved(pid, PROMISED_S)
+        eventually(lambda: state_of(pid) == "Z", what="it has ended")
+        assert is_cpu_starved(pid, PROMISED_S)
+    assert is_cpu_starved(pid, PROMISED_S)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,6 +161,25 @@ def test_whoever_waits_for_it_may_give_it_more_time_on_a_busy_machine(tmp_path: 
 
     with busy_processor() as busy, open_file(b"") as file:
         assert blocking(run(file, busy)) == b"found\n"
+
+
+@LINUX
+def test_a_result_that_this_process_reads_late_is_one(tmp_path: Path) -> None:
+    """It was there in time. No file is blamed because this process got no processor."""
+    begun, may_end = tmp_path / "begun", tmp_path / "may-end"
+    program = "/bin/sh", "-c", f"touch {begun}; until [ -e {may_end} ]; do :; done; echo found"
+
+    async def run(file: BinaryIO) -> bytes:
+        looking = asyncio.create_task(run_sandboxed(file, program, within_s=0.5, at_idle_priority=False, times=2))
+        while not begun.exists():
+            await asyncio.wait({looking}, timeout=0.05)
+        may_end.touch()
+        late_s = time.monotonic() + 0.6
+        eventually(lambda: time.monotonic() > late_s, what="this process, which does nothing else, is late")
+        return await looking
+
+    with open_file(b"") as file:
+        assert blocking(run(file)) == b"found\n"
 
 
 @pytest.mark.parametrize("said", ["kill -SEGV $$", "kill -ABRT $$", "echo '{}'", "echo nothing"])
