@@ -27,8 +27,11 @@ def settings_in(text: str) -> dict[str, str]:
 
 
 def replaced(text: str, words: Mapping[str, str]) -> str:
-    """`text` with these words in it replaced. Each must be there: nothing is replaced that is not printed."""
-    for word, own in words.items():
+    """`text` with these words in it replaced, all at once: what is put in may hold another of the words.
+
+    Each must be there: nothing is replaced that is not printed.
+    """
+    for word in words:
         assert word in text, f"{word!r} is not printed"
-        text = text.replace(word, own)
-    return text
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), lambda found: words[found[0]], text)
