@@ -181,11 +181,13 @@ class ClaimedRooms(RoomMemoryWriter):
             actor,
             claimed,
             self._events.tail_of(actor.room_id),
+            self._events.view_of(actor.room_id),
             now_s=trio.current_time(),
             now_ms=self._now_ms(),
             grace_s=self._grace_s,
         )
-        if claimed.record is not None and not claimed.record.is_clean:
+        record = claimed.record
+        if room.memory.parents if record is None else not record.is_clean:
             self._mark(room)
         if self._writes.is_closing:
             self._mark(room)

@@ -11,13 +11,27 @@ from omnisonic.wire.recovery import Position
 
 
 def restore_moved(
-    actor: RoomActor, claimed: Claimed, tail: Tail | None, *, now_s: float, now_ms: int, grace_s: float
+    actor: RoomActor,
+    claimed: Claimed,
+    tail: Tail | None,
+    view: SharedView | None,
+    *,
+    now_s: float,
+    now_ms: int,
+    grace_s: float,
 ) -> RoomCopy:
-    """Restore a room that was claimed: its memory, and who is in it. `tail`: this gateway was an edge of it."""
+    """Restore a room that was claimed: its memory, and who is in it. `tail` and `view`: this gateway was an edge of it.
+
+    Without a record, the owner died before it wrote one: the room begins with what members here know of it.
+    """
     memory, record = actor.memory, claimed.record
     copy = restore(memory, claimed, now_ms)
     memory.seats = ()
     if record is None:
+        begin_after(memory, tail, view)
+        if tail is not None and tail.position is not None:
+            everything = tail.messages_after(Position(tail.position.epoch, 0))
+            memory.history.restore(everything or [], tail.position.offset)
         return copy
     if tail is not None and not record.is_clean:
         _add_tail(memory, tail)
