@@ -128,7 +128,7 @@ class Steps(trio.abc.Instrument):
     count = 0
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.count += task.name.endswith("Poller.run")
+        self.count += "Poller.run" in task.name
 
 
 async def test_a_message_alone_is_one_step_of_the_poller(stage: Stage) -> None:
