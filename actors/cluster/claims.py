@@ -187,9 +187,8 @@ class ClaimedRooms(RoomMemoryWriter):
             grace_s=self._grace_s,
         )
         record = claimed.record
-        if room.memory.parents if record is None else not record.is_clean:
-            self._mark(room)
-        if self._writes.is_closing:
+        goes_on = bool(room.memory.parents) if record is None else not record.is_clean
+        if goes_on or self._writes.is_closing:
             self._mark(room)
 
     def _begin(self, actor: RoomActor) -> None:

@@ -137,7 +137,7 @@ def children(pid: int) -> list[int]:
     """The processes that `pid` started and that run."""
     if Path("/proc/self/stat").exists():
         found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-        return [child for child in found if _status(child)[:1] != ["Z"] and _status(child)[1:2] == [str(pid)]]
+        return [child for child in found if status_of(child)[:1] != ["Z"] and status_of(child)[1:2] == [str(pid)]]
     listed = subprocess.run(["/bin/ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True)
     pairs = [line.split() for line in listed.stdout.splitlines()]
     return [int(child) for child, parent in pairs if int(parent) == pid]
@@ -159,10 +159,10 @@ def _is_part(name: str, words: list[str]) -> bool:
 
 def alive(pid: int) -> bool:
     """Whether `pid` runs; one that ended and was not waited for does not."""
-    return exists(pid) and _status(pid)[:1] != ["Z"]
+    return exists(pid) and status_of(pid)[:1] != ["Z"]
 
 
-def _status(pid: int) -> list[str]:
+def status_of(pid: int) -> list[str]:
     """State, parent and so on (proc(5)): what follows the command's name, which may itself hold brackets."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()

@@ -14,7 +14,7 @@ import pytest
 from omnisonic.process.cpu_priority import use_only_idle_time
 from omnisonic.process.cpu_starvation import is_cpu_starved
 from tests.busy_processor import FOR_EVER, busy_processor
-from tests.cli.running import children, eventually
+from tests.cli.running import alive, children, eventually, status_of
 from tests.processes import ended_with_block, send_signal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how its processes are")
@@ -32,11 +32,6 @@ def running(command: Sequence[str]) -> Iterator[int]:
         finally:
             for each in children(process.pid):
                 send_signal(each, signal.SIGKILL)
-
-
-def state_of(pid: int) -> str:
-    """One letter: proc_pid_stat(5)."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def waited_s(pid: int) -> float:
@@ -78,7 +73,7 @@ def test_whoever_has_waited_for_most_of_the_time_does(tmp_path: Path) -> None:
             os.sched_setaffinity(pid, os.sched_getaffinity(busy.pid))
             eventually(lambda: waited_s(pid) > 2 * WAITED_S, what="it has waited for a processor")
             may_sleep.touch()
-        eventually(lambda: state_of(pid) == "S", what="it waits for its input")
+        eventually(lambda: status_of(pid)[:1] == ["S"], what="it waits for its input")
         assert is_cpu_starved(pid, WAITED_S)
         assert not is_cpu_starved(pid, 1_000 * WAITED_S)
 
@@ -86,6 +81,6 @@ def test_whoever_has_waited_for_most_of_the_time_does(tmp_path: Path) -> None:
 def test_whoever_has_ended_was_not_late_itself() -> None:
     """The one who waits for it was: be the process waited for or not."""
     with running(("true",)) as pid:
-        eventually(lambda: state_of(pid) == "Z", what="it has ended")
+        eventually(lambda: not alive(pid), what="it has ended")
         assert is_cpu_starved(pid, PROMISED_S)
     assert is_cpu_starved(pid, PROMISED_S)

@@ -12,7 +12,6 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ from omnisonic.http.api.listening import PER_ADDRESS as GUESTS_PER_ADDRESS
 from omnisonic.http.core.acceptor import PAUSE_S, ConnectionLimits
 from omnisonic.http.core.connection import Timeouts
 from omnisonic.http.core.errors import Refusal
-from tests.cli.running import environ, eventually
+from tests.cli.running import environ, eventually, status_of
 from tests.http.api.test_sessions import make
 from tests.http.api.test_shares import shared
 from tests.http.api.test_uploads import send
@@ -308,5 +307,5 @@ def is_given(web: Web, request: bytes, address: str) -> bool:
 
 def processor_s(pid: int) -> float:
     """The processor time that the process has taken (proc(5): utime, stime)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = status_of(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
