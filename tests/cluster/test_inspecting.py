@@ -135,9 +135,13 @@ async def passed(operator: Inspector) -> tuple[str | None, object]:
     return answer.sender, json.loads(answer.payload or "")["payload"]
 
 
-async def test_a_report_that_is_repeated_goes_on_at_the_owner(stages: list[Stage]) -> None:
+async def test_a_report_that_is_repeated_goes_on_at_the_owner(stores: Stores) -> None:
     """A stream of one room, at a gateway that does not own it, until the room is gone."""
-    async with stages[0].member("ada") as ada, inspector(stages[2]) as operator:
+    async with (
+        open_cluster("a", "b", stores=stores, admin_token=TOKEN, empty_room_s=0.1) as stages,
+        stages[0].member("ada") as ada,
+        inspector(stages[1]) as operator,
+    ):
         await operator.ask(inspection.AskRoom("1", "jam", 0.5))
         for _ in range(2):
             assert isinstance(await operator.answer(), inspection.RoomAnswer)

@@ -18,7 +18,27 @@ export class Problem extends Error {
   }
 }
 
-export async function ask(method, path, body) {
+// By path: what was asked for last of all that may change something there, until it is answered.
+const changing = new Map();
+
+// Changes of the same thing are asked one after the other: of two requests at once, either may come first.
+export function ask(method, path, body) {
+  if (method === "GET") return request(method, path, body);
+  const before = changing.get(path);
+  const send = () => request(method, path, body);
+  const answer = before ? before.then(send, send) : send();
+  changing.set(path, answer);
+  const end = () => changing.get(path) === answer && changing.delete(path);
+  answer.then(end, end);
+  return answer;
+}
+
+// Resolves when all is answered that was asked for here and may change something, and what followed those answers.
+export async function allAnswered() {
+  while (changing.size > 0) await Promise.allSettled(changing.values());
+}
+
+async function request(method, path, body) {
   let response;
   let answer;
   try {

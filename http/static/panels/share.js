@@ -134,8 +134,14 @@ export class ShareDialog {
     box.type = "checkbox";
     box.checked = isOn;
     box.setAttribute("aria-label", `${words}: the link made ${made}`);
+    let kept = isOn;
+    let asked = 0;
     box.addEventListener("change", async () => {
-      if (!(await change(box.checked))) box.checked = !box.checked;
+      const wanted = box.checked;
+      asked += 1;
+      if (await change(wanted)) kept = wanted;
+      asked -= 1;
+      if (asked === 0) box.checked = kept;
     });
     label.append(box, words);
     return label;

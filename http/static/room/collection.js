@@ -168,7 +168,12 @@ export class Annotations {
   }
 
   async removeMarker(markerId) {
-    await ask("DELETE", `${this.#path}/markers/${markerId}`);
+    this.#edits.get(markerId)?.drop();
+    try {
+      await ask("DELETE", `${this.#path}/markers/${markerId}`);
+    } catch (problem) {
+      if (problem.code !== "marker_not_found") throw problem;
+    }
     this.heard("marker.removed", { markerId });
   }
 

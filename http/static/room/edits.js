@@ -37,6 +37,13 @@ export class Edits {
     this.#told.changed();
   }
 
+  // What it is of is to go: nothing more is asked for.
+  drop() {
+    this.#held = {};
+    this.#wanted = {};
+    this.#told.changed();
+  }
+
   // Errors: the `Problem` with which the studio has refused it.
   change(patch) {
     const before = { ...this.#told.known(), ...this.#asked };

@@ -8,7 +8,7 @@
 //
 // Changes are shown and heard at once, and put back when the studio refuses them.
 
-import { ask } from "../controls/api.js";
+import { allAnswered, ask } from "../controls/api.js";
 import { endsAt_s, groupTracks, isSound, takesBeside } from "./arrangement.js";
 import { Annotations, Collection } from "./collection.js";
 import { Edits, Mine } from "./edits.js";
@@ -139,6 +139,7 @@ export class Song extends EventTarget {
 
   // Put it into the bin, for everybody. Errors: `Problem`.
   async discard(uploadId) {
+    this.#edits.get(uploadId)?.drop();
     try {
       await ask("DELETE", `/api/upload/${uploadId}`);
     } catch (problem) {
@@ -156,6 +157,8 @@ export class Song extends EventTarget {
 
   async #undo(isAgain) {
     const { redoMyLast, undoMyLast } = await import("./own_undo.js");
+    // What is on its way to the studio is not in its activity yet.
+    await allAnswered();
     const event = await (isAgain ? redoMyLast : undoMyLast)(this.#id, this.#myId);
     // The room tells of it, but only those who are in it.
     if (event) await this.refresh();

@@ -2,7 +2,7 @@
 // and without a page.
 
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
+import { afterEach, test } from "node:test";
 import { pathToFileURL } from "node:url";
 
 const folder = pathToFileURL(`${process.argv[2]}/`);
@@ -40,6 +40,7 @@ class Part extends EventTarget {
 }
 
 const asked = [];
+const shares = [];
 let dialog = null;
 const template = { content: { firstElementChild: { cloneNode: () => (dialog = new Part()) } } };
 
@@ -50,7 +51,7 @@ function provide(name, value) {
 provide("document", { getElementById: () => template, createElement: () => new Part(), body: new Part() });
 provide("navigator", {});
 provide("fetch", (path, { method }) => {
-  if (method === "GET") return Promise.resolve(Response.json({ shares: [] }));
+  if (method === "GET") return Promise.resolve(Response.json({ shares }));
   return new Promise((resolve) => asked.push({ path, method, answer: (content, status = 200) => resolve(Response.json(content, { status })) }));
 });
 
@@ -73,7 +74,12 @@ const link = () => dialog.querySelector("input[readonly]").value;
 const made = () => show("make").dispatchEvent(new Event("submit", { cancelable: true }));
 const SHARE = { id: "s", url: "http://studio.test/listen/one", expiresAt: "2026-12-05T00:00:00Z" };
 
-beforeEach(() => asked.splice(0));
+// What nobody answers, the next one would wait for.
+afterEach(async () => {
+  shares.splice(0);
+  for (const { answer } of asked.splice(0)) answer({});
+  await settled();
+});
 
 // The dialog of one mixdown, in which a link is being made.
 async function making() {
@@ -122,6 +128,32 @@ test("a second press while a link is being made makes no second one", async () =
   await settled();
   made();
   await becomes(() => asked.length === 3, "after the first one, a second is made");
+});
+
+test("a box shows what the studio has of it, also when it was pressed again before the answer", async () => {
+  const share = new ShareDialog({ mayChange: true, lost: () => false });
+  const made = { ...SHARE, url: undefined, createdAt: "2026-12-01T00:00:00Z", download: false, comments: true, plays: 0 };
+  shares.push(made);
+  await share.open({ exportId: "one", fileName: "one.wav" });
+  const line = show("list").children[0];
+  const [box] = line.children.flatMap(({ children }) => children).flatMap(({ children }) => children).filter(({ type }) => type === "checkbox");
+  const press = (isOn) => {
+    box.checked = isOn;
+    box.dispatchEvent(new Event("change"));
+  };
+  press(true);
+  press(false);
+  await settled();
+  assert.equal(asked.length, 1, "one after the other");
+  asked[0].answer({ error: "Not now.", code: "unavailable" }, 503);
+  await becomes(() => asked.length === 2, "what was pressed last is asked for, too");
+  asked[1].answer({ share: made });
+  await settled();
+  assert.equal(box.checked, false);
+  press(true);
+  await becomes(() => asked.length === 3, "it is pressed again");
+  asked[2].answer({ error: "Not now.", code: "unavailable" }, 503);
+  await becomes(() => !box.checked, "a refusal puts it back");
 });
 
 test("a refusal is told where it was asked", async () => {

@@ -9,7 +9,7 @@ from tests.client_js.programs import needs_node, run_tests
 pytestmark = needs_node
 
 PROGRAM: Final = Path(__file__).with_name("share.test.mjs")
-TESTS: Final = 5
+TESTS: Final = 6
 
 
 def test_a_link_is_only_shown_with_its_own_mixdown() -> None:

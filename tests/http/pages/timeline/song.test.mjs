@@ -260,7 +260,7 @@ class Activity {
 
 function undoing() {
   const studio = new Studio();
-  return { song: songOf(studio, []), activity: new Activity(studio) };
+  return { studio, song: songOf(studio, []), activity: new Activity(studio) };
 }
 
 test("undo takes back what I did last, not what others did, and redo does it again", async () => {
@@ -394,6 +394,98 @@ test("a marker that is removed while it moves leaves nothing", async () => {
   answer();
   await late;
   assert.deepEqual(song.markers, [], "nor does an answer that comes late");
+});
+
+test("what is put away is asked for no change any more, and goes behind the one that is under way", async () => {
+  const ofMarker = {
+    change: ({ annotations }, atBeat) => annotations.changeMarker("m", { atBeat }),
+    remove: ({ annotations }) => annotations.removeMarker("m"),
+    left: ({ markers }) => markers,
+  };
+  const ofUpload = {
+    change: (song, gainDb) => song.change("a", { gainDb }),
+    remove: (song) => song.discard("a"),
+    left: ({ tracks }) => tracks,
+  };
+  for (const [path, { change, remove, left }] of [["/api/sessions/jam/markers/m", ofMarker], ["/api/upload/a", ofUpload]]) {
+    const studio = new Studio();
+    const song = songOf(studio, [upload("a")]);
+    await song.refresh();
+    const marker = { id: "m", name: "Chorus", atBeat: 64, endBeat: null };
+    song.heard("marker.added", marker);
+    let answer = null;
+    studio.answers[`PATCH ${path}`] = () => new Promise((resolve) => (answer = () => resolve({ marker, upload: upload("a") })));
+    studio.answers[`DELETE ${path}`] = () => ({ ok: true });
+    const changes = [change(song, -1)];
+    await settled();
+    changes.push(change(song, -2));
+    const removed = remove(song);
+    await settled();
+    const asked = () => studio.asked.filter((each) => each.path === path).map(({ method, body }) => [method, body && Object.values(body)]);
+    assert.deepEqual(asked(), [["PATCH", [-1]]], path);
+    answer();
+    await Promise.all([...changes, removed]);
+    assert.deepEqual(asked(), [["PATCH", [-1]], ["DELETE", undefined]], path);
+    assert.deepEqual(left(song), [], path);
+  }
+});
+
+test("what somebody else has put away already is put away", async () => {
+  const studio = new Studio();
+  const song = songOf(studio, []);
+  song.heard("marker.added", { id: "m", name: "Chorus", atBeat: 64, endBeat: null });
+  const answers = [{ status: 503, error: "Not now.", code: "unavailable" }, { status: 404, error: "Gone.", code: "marker_not_found" }];
+  studio.answers["DELETE /api/sessions/jam/markers/m"] = () => answers.shift();
+  await assert.rejects(song.annotations.removeMarker("m"), { message: "Not now." });
+  assert.equal(song.markers.length, 1);
+  await song.annotations.removeMarker("m");
+  assert.deepEqual(song.markers, []);
+});
+
+test("undo waits for what is on its way to the studio: it is what I did last", async () => {
+  const { studio, song, activity } = undoing();
+  activity.change(ME, "bass", -1);
+  song.put(upload("vox"));
+  let answer = null;
+  studio.answers["PATCH /api/upload/vox"] = ({ gainDb }) => new Promise((resolve) => {
+    answer = () => {
+      activity.change(ME, "vox", gainDb);
+      resolve({ upload: upload("vox", { gainDb }) });
+    };
+  });
+  const changes = [song.change("vox", { gainDb: -3 })];
+  await settled();
+  changes.push(song.change("vox", { gainDb: -5 }));
+  const undone = song.undo();
+  await settled();
+  answer();
+  await settled();
+  answer();
+  await Promise.all(changes);
+  assert.equal((await undone).after, -5);
+  assert.deepEqual([activity.value("bass"), activity.value("vox")], [-1, -3]);
+});
+
+test("changes of one thing are asked for one after the other, also behind one that failed; other things do not wait", async () => {
+  const studio = new Studio();
+  const { ask } = await module("controls/api.js");
+  const answers = [];
+  studio.answers["PATCH /share"] = () => new Promise((resolve) => answers.push(resolve));
+  studio.answers["PATCH /other"] = () => ({ ok: true });
+  studio.answers["GET /share"] = () => ({ ok: true });
+  const turns = [true, false, true].map((download) => ask("PATCH", "/share", { download }));
+  await Promise.all([ask("PATCH", "/other", {}), ask("GET", "/share")]);
+  const asked = () => studio.asked.filter(({ method, path }) => method === "PATCH" && path === "/share").map(({ body }) => body.download);
+  assert.deepEqual(asked(), [true]);
+  answers[0]({ status: 503, error: "Not now.", code: "unavailable" });
+  await assert.rejects(turns[0], { message: "Not now." });
+  await settled();
+  assert.deepEqual(asked(), [true, false]);
+  answers[1]({ ok: true });
+  await settled();
+  answers[2]({ ok: true });
+  assert.deepEqual(await Promise.all(turns.slice(1)), [{ ok: true }, { ok: true }]);
+  assert.deepEqual(asked(), [true, false, true]);
 });
 
 test("only what the studio says changes the song, and only what it is known to say", async () => {
