@@ -18,24 +18,26 @@ export class Problem extends Error {
   }
 }
 
-// By path: what was asked for last of all that may change something there, until it is answered.
-const changing = new Map();
+// What was asked for that may change something, until it is answered: `{ path, answer }`, the oldest first.
+const asking = new Set();
 
-// Changes of the same thing are asked one after the other: of two requests at once, either may come first.
+// Changes of one thing are asked one after the other: of two requests at once, either may come first. A POST makes
+// something new, and waits for none.
 export function ask(method, path, body) {
-  if (method === "GET") return request(method, path, body);
-  const before = changing.get(path);
   const send = () => request(method, path, body);
-  const answer = before ? before.then(send, send) : send();
-  changing.set(path, answer);
-  const end = () => changing.get(path) === answer && changing.delete(path);
+  if (method === "GET") return send();
+  const before = method === "POST" ? null : [...asking].findLast((each) => each.path === path);
+  const answer = before ? before.answer.then(send, send) : send();
+  const asked = { path, answer };
+  asking.add(asked);
+  const end = () => asking.delete(asked);
   answer.then(end, end);
   return answer;
 }
 
 // Resolves when all is answered that was asked for here and may change something, and what followed those answers.
 export async function allAnswered() {
-  while (changing.size > 0) await Promise.allSettled(changing.values());
+  while (asking.size > 0) await Promise.allSettled([...asking].map(({ answer }) => answer));
 }
 
 async function request(method, path, body) {

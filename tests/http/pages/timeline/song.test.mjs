@@ -466,15 +466,16 @@ test("undo waits for what is on its way to the studio: it is what I did last", a
   assert.deepEqual([activity.value("bass"), activity.value("vox")], [-1, -3]);
 });
 
-test("changes of one thing are asked for one after the other, also behind one that failed; other things do not wait", async () => {
+test("changes of one thing are asked for one after the other, also behind one that failed; what is new or of others does not wait", async () => {
   const studio = new Studio();
   const { ask } = await module("controls/api.js");
   const answers = [];
   studio.answers["PATCH /share"] = () => new Promise((resolve) => answers.push(resolve));
   studio.answers["PATCH /other"] = () => ({ ok: true });
   studio.answers["GET /share"] = () => ({ ok: true });
+  studio.answers["POST /share"] = () => ({ ok: true });
   const turns = [true, false, true].map((download) => ask("PATCH", "/share", { download }));
-  await Promise.all([ask("PATCH", "/other", {}), ask("GET", "/share")]);
+  await Promise.all([ask("PATCH", "/other", {}), ask("GET", "/share"), ask("POST", "/share", {})]);
   const asked = () => studio.asked.filter(({ method, path }) => method === "PATCH" && path === "/share").map(({ body }) => body.download);
   assert.deepEqual(asked(), [true]);
   answers[0]({ status: 503, error: "Not now.", code: "unavailable" });
