@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -167,9 +168,15 @@ def test_every_attempt_has_a_ticket_of_its_own(visit: Visit, site: Web, gateway:
 def test_without_advice_it_backs_off(visit: Visit, site: Web, gateway: GatewayThread) -> None:
     """Any other close is tried again within a second, the first time."""
     session = new_session(site, "Ada")
-    page = join(visit(f"/sessions/{session}", who="Ada"))
+    page = visit("/", who="Ada")
+    page.clock.install()
+    page.goto(f"{site.url}/sessions/{session}")
+    join(page)
+    page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=1))
     gateway.do(gateway.fake.close, session, 4008)
-    expect(log(page).get_by_text("You are back.")).to_be_visible(timeout=2_000)
+    expect(page.locator("#state-words")).to_have_text("Reconnecting…")
+    page.clock.run_for(1_000)
+    expect(log(page).get_by_text("You are back.")).to_be_visible()
 
 
 def test_a_gateway_that_is_not_there_is_tried_again(browser: Browser, postgres_process: PostgresServer) -> None:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from tests.cli.running import eventually
 from tests.http.browsing import CHROMIUM, Visit, add_files, join, new_session, sendings, stem, stems
@@ -96,21 +96,23 @@ def test_a_file_is_let_go_anywhere_on_the_page(visit: Visit, site: Web) -> None:
     eventually(lambda: list_stems(site, session)[0]["offsetSeconds"] == 16, what="it begins at bar 9")
 
 
-def test_the_news_may_come_before_the_answer(visit: Visit, site: Web, gateway: GatewayThread) -> None:
+def test_the_news_may_come_before_the_answer(visit: Visit, site: Web, gateway: GatewayThread, tmp_path: Path) -> None:
     """The room knows of the upload while its sender still waits: the name is there once all the same."""
     session = new_session(site, "Ada")
     page = join(visit(studio(session), who="Ada"))
-    # The web gives a bus that hangs a moment, and answers only then.
-    site.bus.trouble.kind = "hung"
-    add_files(page, vox_wav=wav())
-    eventually(lambda: len(list_stems(site, session)) == 1, what="it is kept")
-    gateway.do(
-        gateway.fake.tell, session, {"type": "upload.added", "payload": list_stems(site, session)[0], "from": None}
-    )
-    expect(stem(page, "vox.wav")).to_be_visible(timeout=500)
-    assert page.get_by_text("vox.wav").filter(visible=True).count() == 1
-    expect(page.get_by_text("vox.wav")).to_have_count(1)
+    answers: list[tuple[Route, APIResponse]] = []
+    page.route(RESUMABLE, lambda route: answers.append((route, route.fetch())))
+    add_large_file(page, tmp_path, wav())
+    eventually(lambda: bool(page.title() and answers), what="the studio has answered")
+    [upload] = list_stems(site, session)
+    gateway.do(gateway.fake.tell, session, {"type": "upload.added", "payload": upload, "from": None})
+    expect(stem(page, "long.wav")).to_be_visible()
+    assert page.get_by_text("long.wav").filter(visible=True).count() == 1
+    [(route, answer)] = answers
+    with page.expect_response(RESUMABLE):
+        route.fulfill(response=answer)
     expect(sendings(page)).to_have_count(0)
+    expect(page.get_by_text("long.wav")).to_have_count(1)
 
 
 def test_a_file_that_is_refused_says_why(visit: Visit, site: Web) -> None:
