@@ -37,8 +37,9 @@ FAST: Final = (
     ("dynamic_shared_memory_type", "mmap"),  # goes with the folder, however the server ends
 )
 """What is in it need not survive the machine; it does survive the server."""
-PATIENT: Final = Deadlines.within(60)
-"""For tests that use a database without trying its deadlines: a busy machine may be slow."""
+PATIENT: Final = Deadlines(acquire_s=60.0, query_s=60.0, release_s=20.0)
+"""For tests that use a database without trying its deadlines. On a busy machine a new connection, for which the server
+starts a process, was seen to take 10 s."""
 
 T = TypeVar("T")
 _names = itertools.count(1)

@@ -62,7 +62,8 @@ from tests.no_tls import NO_TLS
 from tests.postgres_server import PATIENT
 
 STOP_TIMEOUT_S: Final = 10.0
-CLIENT_TIMEOUT_S: Final = 10.0
+CLIENT_TIMEOUT_S: Final = 60.0
+"""For whoever asks the web: as long as the web waits for its database (`PATIENT`)."""
 HANG_S: Final = 60.0
 """For what is done in the web's loop by hand."""
 SECRET: Final = "a secret of the tests, of 32 bytes"

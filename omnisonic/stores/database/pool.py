@@ -20,7 +20,7 @@ TIMEOUT_S: Final = 2.5
 """Longest wait for the database in all. A fifth of it is for a free connection: with an exhausted pool, a web that is
 busy answers within a second."""
 OPEN_S: Final = 10.0
-"""Longest that opening a connection may take. No query waits that long, see `_open_connection`."""
+"""Longest that opening a connection may take, unless callers wait longer. See `_open_connection`."""
 CLOSE_S: Final = 2.0
 
 Row: TypeAlias = asyncpg.Record
@@ -161,7 +161,8 @@ class Database:
             if not _has_failed(opening):
                 break
         else:
-            opening = asyncio.create_task(asyncpg.connect(*args, **options | {"timeout": OPEN_S}))
+            timeout_s = max(OPEN_S, self._deadlines.acquire_s)
+            opening = asyncio.create_task(asyncpg.connect(*args, **options | {"timeout": timeout_s}))
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
