@@ -33,10 +33,10 @@ export function laterParts(studio) {
       return new People(sessionId, memberId, rights.isOwner);
     },
     async recording() {
-      const { Recording } = await import("./panels/recording.js");
+      const { makeRecording } = await import("./panels/recording.js");
       const host = part("recording-host");
       const name = () => visit.name || part("name").value;
-      const recording = new Recording({ sessionId, memberId, rights, song, conductor, player, timeline, host, share, name, lost });
+      const recording = await makeRecording({ sessionId, memberId, rights, song, conductor, player, timeline, host, share, name, lost });
       recording.addEventListener("change", () => {
         conductor.isRecording = recording.isRecording;
         part("record").setAttribute("aria-pressed", String(recording.isRecording));

@@ -18,9 +18,26 @@ export function button(words, act, kind = "") {
   return element("button", { type: "button", class: `button ${kind}`.trim(), onclick: act }, words);
 }
 
-// Load a stylesheet that the page does not have from the beginning, once.
-export function styled(address) {
-  const { href } = address;
-  if ([...document.querySelectorAll('link[rel="stylesheet"]')].some((link) => link.href === href)) return;
-  document.head.append(element("link", { rel: "stylesheet", href }));
+// By address: promises of stylesheets that the page does not have from the beginning.
+const stylesheets = new Map();
+
+// Load a stylesheet, once. Resolves when it is there: what is shown before it moves under the hand. Rejects when it cannot be
+// loaded; then the next call tries again.
+export function styled({ href }) {
+  if (!stylesheets.has(href)) stylesheets.set(href, loadStylesheet(href));
+  return stylesheets.get(href);
+}
+
+function loadStylesheet(href) {
+  const link = element("link", { rel: "stylesheet", href });
+  const loading = new Promise((resolve, reject) => {
+    link.addEventListener("load", resolve);
+    link.addEventListener("error", () => {
+      stylesheets.delete(href);
+      link.remove();
+      reject(new Error(`${href} could not be loaded`));
+    });
+  });
+  document.head.append(link);
+  return loading;
 }

@@ -19,6 +19,12 @@ import { rescues } from "./unfinished.js";
 
 const SOON_FULL_S = 60;
 
+// With its stylesheet: what is pressed on the strip does not move under the hand. Errors: that cannot be loaded.
+export async function makeRecording(page) {
+  await styled(new URL("../recording.css", import.meta.url));
+  return new Recording(page);
+}
+
 export class Recording extends EventTarget {
   #page;
   #strip;
@@ -36,7 +42,6 @@ export class Recording extends EventTarget {
   constructor(page, { Strip = RecordingStrip, Input = Microphone } = {}) {
     super();
     this.#page = page;
-    styled(new URL("../recording.css", import.meta.url));
     this.#strip = new Strip(page.host, {
       allow: () => this.#openMicrophone(),
       record: () => this.#start(),

@@ -17,7 +17,10 @@ export async function offerUnfinished({ host, sessionId, memberId, put = () => {
   const store = await RecordingStore.open();
   for (const recordings of byRun(await store.unfinished(sessionId, memberId))) {
     const takes = await RecordedTakes.resume(store, recordings);
-    if (takes !== null) new Offer(host, takes, { put, lost });
+    if (takes === null) continue;
+    // Without it, it is offered all the same.
+    await styled(new URL("../recording.css", import.meta.url)).catch(() => {});
+    new Offer(host, takes, { put, lost });
   }
 }
 
@@ -47,7 +50,6 @@ class Offer {
   constructor(host, takes, told) {
     this.#takes = takes;
     this.#told = told;
-    styled(new URL("../recording.css", import.meta.url));
     this.#line = element("section", { class: "recording", "aria-label": "Unfinished recording" }, this.#words, this.#fault, this.#acts);
     host.append(this.#line);
     // So that a screen reader says it, it comes after the place where it is said.

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from omnisonic.studio.segments.segment_queue import SegmentQueue
 from omnisonic.studio.segments.segment_worker import SegmentWorker
@@ -83,6 +83,26 @@ def record(page: Page, seconds: int) -> None:
     page.keyboard.press("r")
     expect(status(page)).to_have_text("Recording")
     expect(strip(page).get_by_label("Length")).to_have_text(at_least(seconds))
+
+
+def test_the_strip_does_not_come_before_its_stylesheet(visit: Visit, site: Web) -> None:
+    """What is pressed there would move under the hand. When it cannot be loaded that is said, and R tries again."""
+    page = visit(studio(new_session(site, "Ada")), who="Ada")
+    visit.expects("ERR_FAILED")
+    held: list[Route] = []
+    page.route("**/recording.css", lambda route: held.append(route))
+    for ending in ("fails", "is answered"):
+        with page.expect_request("**/recording.css"):
+            page.keyboard.press("r")
+        page.evaluate("new Promise(requestAnimationFrame)")
+        expect(strip(page)).to_have_count(0)
+        if ending == "fails":
+            held.pop().abort()
+            expect(page.get_by_text("This part of the page could not be loaded.")).to_be_visible()
+        else:
+            held.pop().continue_()
+    expect(strip(page).get_by_role("button", name="Use the microphone")).to_be_visible()
+    assert page.evaluate("[...document.styleSheets].some(({ href }) => href.endsWith('/recording.css'))")
 
 
 def test_a_take_lands_where_it_was_played_and_one_that_was_cut_off_can_be_kept(visit: Visit, site: Web) -> None:
