@@ -22,6 +22,8 @@ from tests.valkey_server import ValkeyServer
 DEADLINE_S: Final = 10.0
 HANG_S: Final = 60.0
 """What a call takes that is not what a test is about: one that takes longer hangs."""
+PATIENT_S: Final = 5.0
+"""The deadline of a store whose own deadline is not what a test is about."""
 SLACK_S: Final = 0.25
 """What a busy machine may add to a deadline."""
 
@@ -101,9 +103,9 @@ class _Iterated(AsyncIterator[BusEvent]):
 
 
 @asynccontextmanager
-async def bus_at(url: str, thread: AsyncioThread) -> AsyncIterator[Bus]:
+async def bus_at(url: str, thread: AsyncioThread, *, timeout_s: float = PATIENT_S) -> AsyncIterator[Bus]:
     """A `ValkeyBus` that a trio test can use, closed with the block."""
-    bus = cast("Bus", BusInThread(thread, ValkeyBus(url)))
+    bus = cast("Bus", BusInThread(thread, ValkeyBus(url, timeout_s=timeout_s)))
     try:
         yield bus
     finally:
@@ -145,7 +147,7 @@ async def stage(place: str, thread: AsyncioThread, request: pytest.FixtureReques
         clock = Clock()
         yield Stage(MemoryPresence(clock), clock)
         return
-    async with presence_at(url_of(place, request), thread, timeout_s=DEADLINE_S / 2) as store:
+    async with presence_at(url_of(place, request), thread, timeout_s=PATIENT_S) as store:
         yield Stage(store)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
 import pytest
 import trio
@@ -12,9 +12,8 @@ from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
 from omnisonic.stores.room_memory import Claim, Claimed, Outcome, RoomMemoryStore, RoomWrite
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
-from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
 from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
-from tests.stores.conftest import Clock
+from tests.stores.conftest import PATIENT_S, Clock, InThread
 from tests.valkey_cluster import ValkeyCluster
 from tests.valkey_server import ValkeyServer
 
@@ -63,6 +62,15 @@ class Stage:
         return outcome
 
 
+class _MemoryInThread(InThread):
+    outlives_process = True
+
+
+def memory_at(url: str, thread: AsyncioThread, *, timeout_s: float = PATIENT_S, **options: Any) -> RoomMemoryStore:
+    """The store at `url` as a trio test can call it. The test closes it."""
+    return cast("RoomMemoryStore", _MemoryInThread(thread, ValkeyRoomMemory(url, timeout_s=timeout_s, **options)))
+
+
 @asynccontextmanager
 async def open_stage(place: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     """The room memory store at this `place`, empty."""
@@ -72,17 +80,19 @@ async def open_stage(place: str, thread: AsyncioThread, request: pytest.FixtureR
         yield Stage(store, store, store.lose_everything, clock)
         return
     server: ValkeyServer | ValkeyCluster = request.getfixturevalue("valkey" if place == "valkey" else "valkey_cluster")
-    shared = ThreadedRoomMemory(thread, ValkeyRoomMemory(server.url, blocks_ttl_s=60, settle_s=0.0))
-    unsettled = ThreadedRoomMemory(thread, ValkeyRoomMemory(server.url, blocks_ttl_s=60, settle_s=SETTLE_S))
+    shared = memory_at(server.url, thread, blocks_ttl_s=60, settle_s=0.0)
+    unsettled = memory_at(server.url, thread, blocks_ttl_s=60, settle_s=SETTLE_S)
     yield Stage(shared, unsettled, server.flush)
     await shared.aclose()
     await unsettled.aclose()
 
 
 @asynccontextmanager
-async def store_at(url: str, thread: AsyncioThread, *, settle_s: float) -> AsyncIterator[RoomMemoryStore]:
+async def store_at(
+    url: str, thread: AsyncioThread, *, settle_s: float, timeout_s: float = PATIENT_S
+) -> AsyncIterator[RoomMemoryStore]:
     """The store at `url`, closed with the block."""
-    store = ThreadedRoomMemory(thread, ValkeyRoomMemory(url, settle_s=settle_s))
+    store = memory_at(url, thread, settle_s=settle_s, timeout_s=timeout_s)
     try:
         yield store
     finally:
@@ -91,13 +101,13 @@ async def store_at(url: str, thread: AsyncioThread, *, settle_s: float) -> Async
 
 @asynccontextmanager
 async def settling_stores(
-    url: str, thread: AsyncioThread
+    url: str, thread: AsyncioThread, *, timeout_s: float = PATIENT_S
 ) -> AsyncIterator[tuple[RoomMemoryStore, RoomMemoryStore, RoomMemoryStore]]:
     """Three gateways at one store: the first two see what began during the test as settled, the third one does not."""
     async with (
-        store_at(url, thread, settle_s=0.0) as first,
-        store_at(url, thread, settle_s=0.0) as second,
-        store_at(url, thread, settle_s=LEASE_S) as third,
+        store_at(url, thread, settle_s=0.0, timeout_s=timeout_s) as first,
+        store_at(url, thread, settle_s=0.0, timeout_s=timeout_s) as second,
+        store_at(url, thread, settle_s=LEASE_S, timeout_s=timeout_s) as third,
     ):
         yield first, second, third
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import cast
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,7 @@ from omnisonic.stores.guard import UNDER_WAY, Allowance, Guard
 from omnisonic.stores.guard.memory import MOST_ALLOWANCES, SWEEP_EVERY_S, MemoryGuard
 from omnisonic.stores.guard.threaded import ThreadedGuard
 from omnisonic.stores.guard.valkey import TIMEOUT_S, ValkeyGuard
-from tests.stores.conftest import SLACK_S, Clock, url_of
+from tests.stores.conftest import PATIENT_S, SLACK_S, Clock, InThread, url_of
 from tests.valkey_server import ValkeyServer
 
 SHORT_S = 0.15
@@ -58,6 +59,11 @@ class Watch:
             await trio.lowlevel.checkpoint()
 
 
+def patient_guard(url: str, thread: AsyncioThread) -> Guard:
+    """The guard at `url` as a trio test can call it, with a deadline that no test tries."""
+    return cast("Guard", InThread(thread, ValkeyGuard(url, timeout_s=PATIENT_S)))
+
+
 @pytest.fixture
 async def watch(place: str, thread: AsyncioThread, request: pytest.FixtureRequest) -> AsyncIterator[Watch]:
     """The guard at this `place`, which has seen nothing yet."""
@@ -65,7 +71,7 @@ async def watch(place: str, thread: AsyncioThread, request: pytest.FixtureReques
         clock = Clock()
         yield Watch(MemoryGuard(clock), clock)
         return
-    guard = ThreadedGuard(thread, ValkeyGuard(url_of(place, request)))
+    guard = patient_guard(url_of(place, request), thread)
     yield Watch(guard)
     await guard.aclose()
 
@@ -277,7 +283,7 @@ async def test_what_is_over_takes_up_no_memory() -> None:
 
 async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, thread: AsyncioThread) -> None:
     """Uses and tries are gone from the server when they are over."""
-    guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
+    guard = patient_guard(valkey.url, thread)
     await guard.first_use("ticket", "x", ttl_s=30)
     lives_ms = valkey.lives_ms()
     assert lives_ms.keys() == {"omnisonic:guard:used:{ticket:x}"}
@@ -295,7 +301,7 @@ async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, threa
 
 async def test_the_servers_window_slides(valkey: ValkeyServer, thread: AsyncioThread) -> None:
     """Of five tries, two are over a minute old: two are free again, and the next is when the third is over."""
-    guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
+    guard = patient_guard(valkey.url, thread)
     with valkey.client as client:
         seconds, _ = client.time()
         begun_us = {str(age_s): (seconds - age_s) * 1_000_000 for age_s in (90, 61, 50, 20, 10)}
@@ -308,7 +314,7 @@ async def test_the_servers_window_slides(valkey: ValkeyServer, thread: AsyncioTh
 
 async def test_a_clock_that_is_set_back_keeps_nobody_out(valkey: ValkeyServer, thread: AsyncioThread) -> None:
     """Tries from what is now the future are forgotten."""
-    guard = ThreadedGuard(thread, ValkeyGuard(valkey.url))
+    guard = patient_guard(valkey.url, thread)
     with valkey.client as client:
         seconds, _ = client.time()
         begun_us = {str(number): (seconds + 86_400) * 1_000_000 for number in range(LIMIT)}

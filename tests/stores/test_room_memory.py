@@ -10,10 +10,8 @@ import trio
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.stores.room_memory import RECORD_TTL_S, Claimed, Outcome, RoomMemoryStore, RoomRecord, RoomWrite
 from omnisonic.stores.room_memory.memory import InProcessRoomMemory
-from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
-from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
 from tests.stores.conftest import DEADLINE_S, Clock
-from tests.stores.room_memory_stage import BLOCKS_TTL_S, Stage, open_stage
+from tests.stores.room_memory_stage import BLOCKS_TTL_S, Stage, memory_at, open_stage
 from tests.valkey_server import ValkeyServer
 
 VALUES: Final = {"epoch": b"one", "offset": b"2"}
@@ -251,7 +249,7 @@ async def test_a_big_record_comes_back_whole(stage: Stage) -> None:
 async def test_messages_have_their_time_and_the_rest_has_longer(thread: AsyncioThread, valkey: ValkeyServer) -> None:
     """Nobody asks for messages that old. What counts on stays clean, and says that messages are missing."""
     clock = Clock()
-    shared = ThreadedRoomMemory(thread, ValkeyRoomMemory(valkey.url, blocks_ttl_s=BLOCKS_TTL_S))
+    shared = memory_at(valkey.url, thread, blocks_ttl_s=BLOCKS_TTL_S)
     stores: list[RoomMemoryStore] = [InProcessRoomMemory(blocks_ttl_s=BLOCKS_TTL_S, clock=clock), shared]
     with trio.fail_after(DEADLINE_S):
         for store in stores:

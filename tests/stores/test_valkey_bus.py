@@ -22,7 +22,7 @@ async def test_publishing_to_a_server_that_fails_is_unavailable_in_time(
 ) -> None:
     """Hung or dead, publishing fails within its deadline; so does entering a subscription."""
     with trio.fail_after(DEADLINE_S):
-        async with bus_at(valkey.url, thread) as bus:
+        async with bus_at(valkey.url, thread, timeout_s=TIMEOUT_S) as bus:
             await bus.publish("news", b"")
             valkey.pause()
             began_s = trio.current_time()
@@ -69,7 +69,7 @@ async def test_a_subscriber_notices_a_server_that_hangs(valkey: ValkeyServer, th
     with trio.fail_after(DEADLINE_S):
         async with (
             open_tcp_proxy(valkey.port) as proxy,
-            bus_at(f"redis://127.0.0.1:{proxy.port}", thread) as bus,
+            bus_at(f"redis://127.0.0.1:{proxy.port}", thread, timeout_s=TIMEOUT_S) as bus,
             bus.subscribe("news") as events,
             trio.open_nursery() as nursery,
         ):

@@ -16,7 +16,7 @@ from omnisonic.models import PresenceMember
 from omnisonic.stores.bus import Delivery, Gap, round_trip
 from omnisonic.stores.valkey import TIMEOUT_S, ValkeyClient, Words
 from tests.ports import unused_port
-from tests.stores.conftest import DEADLINE_S, SLACK_S, InThread, bus_at, presence_at
+from tests.stores.conftest import DEADLINE_S, PATIENT_S, SLACK_S, InThread, bus_at, presence_at
 from tests.valkey_cluster import ValkeyCluster, cluster_server
 from tests.valkey_server import ValkeyServer, running_valkey
 
@@ -26,9 +26,7 @@ PUT_ALL: list[Words] = [("EVAL", PUT, 1, key, key) for key in KEYS]
 
 
 @asynccontextmanager
-async def client_at(
-    url: str, thread: AsyncioThread, *, timeout_s: float = DEADLINE_S / 2
-) -> AsyncIterator[ValkeyClient]:
+async def client_at(url: str, thread: AsyncioThread, *, timeout_s: float = PATIENT_S) -> AsyncIterator[ValkeyClient]:
     """A client that a trio test can call, closed with the block."""
     client = cast("ValkeyClient", InThread(thread, ValkeyClient(url, timeout_s=timeout_s)))
     try:
@@ -196,7 +194,7 @@ async def test_one_server_that_comes_back_empty_has_forgotten_the_owner(
     ada = PresenceMember("ada", "Ada")
     rooms = [f"room {number}" for number in range(40)]
     with trio.fail_after(DEADLINE_S):
-        async with presence_at(valkey_cluster.url, thread, timeout_s=DEADLINE_S / 2) as store:
+        async with presence_at(valkey_cluster.url, thread, timeout_s=PATIENT_S) as store:
             assert [await store.beat("gateway", ttl_s=60) for _ in range(2)] == [False, True]
             await store.write_rosters("gateway", {room: [ada] for room in rooms}, ttl_s=60)
             assert await store.head_counts([*rooms, "nobody's"]) == [1] * len(rooms) + [0]

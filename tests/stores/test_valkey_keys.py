@@ -7,7 +7,7 @@ import trio
 
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.models import PresenceMember
-from tests.stores.conftest import DEADLINE_S, presence_at
+from tests.stores.conftest import DEADLINE_S, PATIENT_S, presence_at
 from tests.valkey_server import ValkeyServer
 
 ADA: Final = PresenceMember("ada", "Ada")
@@ -18,7 +18,7 @@ NO_TIME_TO_LIVE: Final = -1
 async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, thread: AsyncioThread) -> None:
     """Sets live as long as the longest of what they name, and once all that has expired the server is empty."""
     with trio.fail_after(DEADLINE_S):
-        async with presence_at(valkey.url, thread, timeout_s=DEADLINE_S / 2) as store:
+        async with presence_at(valkey.url, thread, timeout_s=PATIENT_S) as store:
             await store.write_rosters("gateway", {"jam": [ADA], "duo": [ADA]}, ttl_s=60)
             await store.put_lease("jam", ADA, ttl_s=30)
             await store.put_lease("trio", ADA, ttl_s=0.05)
@@ -44,7 +44,7 @@ async def test_no_key_is_ever_without_a_time_to_live(valkey: ValkeyServer, threa
 async def test_an_index_that_nobody_reads_does_not_grow(valkey: ValkeyServer, thread: AsyncioThread) -> None:
     """Leases that expired are taken out by those put in later."""
     with trio.fail_after(DEADLINE_S), valkey.client as client:
-        async with presence_at(valkey.url, thread, timeout_s=DEADLINE_S / 2) as store:
+        async with presence_at(valkey.url, thread, timeout_s=PATIENT_S) as store:
             for number in range(300):
                 await store.put_lease("jam", PresenceMember(str(number), "Ada"), ttl_s=0.001)
             await store.put_lease("jam", ADA, ttl_s=60)
@@ -69,7 +69,7 @@ async def test_an_index_that_nobody_reads_does_not_grow(valkey: ValkeyServer, th
 async def test_malformed_entries_are_passed_over(valkey: ValkeyServer, thread: AsyncioThread, malformed: bytes) -> None:
     """What another version or another program wrote there does not keep the rest from being read."""
     with trio.fail_after(DEADLINE_S), valkey.client as client:
-        async with presence_at(valkey.url, thread, timeout_s=DEADLINE_S / 2) as store:
+        async with presence_at(valkey.url, thread, timeout_s=PATIENT_S) as store:
             await store.write_rosters("gateway", {"jam": [ADA]}, ttl_s=60)
             for key in (f"{PREFIX}roster:jam:strange", f"{PREFIX}lease:jam:strange"):
                 client.set(key, malformed, px=60_000)

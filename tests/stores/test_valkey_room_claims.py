@@ -3,7 +3,7 @@
 Whoever relied on what is lost is told before anybody else gets its rooms (`omnisonic.stores.room_memory.valkey`).
 """
 
-from typing import Final
+from typing import Final, cast
 
 import pytest
 import trio
@@ -11,11 +11,10 @@ import trio.lowlevel
 
 from omnisonic.concurrency.asyncio_thread import AsyncioThread
 from omnisonic.errors import Unavailable
-from omnisonic.stores.room_memory import RECORD_TTL_S, Claimed, Held, Outcome, RoomWrite, Unsettled
-from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
-from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
+from omnisonic.stores.room_memory import RECORD_TTL_S, Claimed, Held, Outcome, RoomMemoryStore, RoomWrite, Unsettled
+from omnisonic.stores.room_memory.valkey import TIMEOUT_S, ValkeyRoomMemory
 from omnisonic.stores.room_memory.valkey_scripts import continue_history, history_key
-from tests.stores.conftest import DEADLINE_S
+from tests.stores.conftest import DEADLINE_S, PATIENT_S, InThread
 from tests.stores.room_memory_stage import LEASE_S, begin, lives, settling_stores, store_at
 from tests.valkey_server import ValkeyServer, running_valkey
 
@@ -138,8 +137,8 @@ async def test_a_claim_that_is_done_after_a_later_one_changes_nothing(
     valkey: ValkeyServer, thread: AsyncioThread
 ) -> None:
     """It was given up while the server hung. The number of the later one goes on."""
-    memory = ValkeyRoomMemory(valkey.url, settle_s=0.0)
-    store = ThreadedRoomMemory(thread, memory)
+    memory = ValkeyRoomMemory(valkey.url, settle_s=0.0, timeout_s=PATIENT_S)
+    store = cast("RoomMemoryStore", InThread(thread, memory))
     with trio.fail_after(DEADLINE_S):
         await begin(store, "ada")
         [claim] = await store.claim_unless_held(["jam"], "ada")
@@ -176,7 +175,7 @@ async def test_who_writes_over_an_older_state_does_not_make_its_owner_the_holder
 async def test_a_claim_that_was_given_up_may_be_done_later(valkey: ValkeyServer, thread: AsyncioThread) -> None:
     """The server hung. Then others find the room held, and the run that asked has it when it asks again."""
     with trio.fail_after(DEADLINE_S):
-        async with settling_stores(valkey.url, thread) as (ada, bob, _):
+        async with settling_stores(valkey.url, thread, timeout_s=TIMEOUT_S) as (ada, bob, _):
             await begin(ada, "ada")
             await begin(bob, "bob")
             valkey.pause()

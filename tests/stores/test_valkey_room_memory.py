@@ -21,6 +21,7 @@ from omnisonic.stores.room_memory.threaded import ThreadedRoomMemory
 from omnisonic.stores.room_memory.valkey import ValkeyRoomMemory
 from omnisonic.stores.room_memory.valkey_scripts import continue_history
 from tests.stores.conftest import DEADLINE_S
+from tests.stores.room_memory_stage import memory_at
 from tests.valkey_server import ValkeyServer
 
 PREFIX: Final = "omnisonic:memory:{0}:"
@@ -33,7 +34,7 @@ BLOCKS: Final = [(1, b"hello"), (2, b"world")]
 @pytest.fixture
 async def store(valkey: ValkeyServer, thread: AsyncioThread) -> AsyncIterator[RoomMemoryStore]:
     """The store on the test's server."""
-    store = ThreadedRoomMemory(thread, ValkeyRoomMemory(valkey.url, blocks_ttl_s=60))
+    store = memory_at(valkey.url, thread, blocks_ttl_s=60)
     yield store
     await store.aclose()
 
@@ -147,8 +148,7 @@ async def test_a_server_that_does_not_tell_its_run_has_no_clean_records(
     """Nobody knows then whether it went back; everything else works."""
     with trio.fail_after(DEADLINE_S), valkey.client as client:
         client.execute_command("ACL", "SETUSER", "band", "on", ">pw", "~*", "+@all", "-info")
-        limited = ValkeyRoomMemory(f"redis://band:pw@127.0.0.1:{valkey.port}/0")
-        band = ThreadedRoomMemory(thread, limited)
+        band = memory_at(f"redis://band:pw@127.0.0.1:{valkey.port}/0", thread)
         await write_whole(band, is_release=True)
         assert (await claimed_again(band)).record == RoomRecord(VALUES, BLOCKS, is_clean=False)
         await band.aclose()

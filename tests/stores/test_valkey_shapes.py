@@ -16,7 +16,7 @@ from omnisonic.stores.bus import Bus, Delivery, Gap, round_trip
 from omnisonic.stores.valkey import CONNECT_TIMEOUT_S, ValkeyClient
 from tests.certificates import make_certificate
 from tests.rooms import becomes
-from tests.stores.conftest import DEADLINE_S, bus_at, presence_at
+from tests.stores.conftest import DEADLINE_S, PATIENT_S, bus_at, presence_at
 from tests.stores.test_valkey_cluster import client_at
 from tests.stores.test_valkey_faults import once_available
 from tests.tcp_proxy import TcpProxy, open_tcp_proxy
@@ -169,7 +169,7 @@ async def test_everything_goes_over_tls_with_a_password(
     with trio.fail_after(DEADLINE_S), running_valkey(password=PASSWORD) as server:
         async with tls_before(server, tmp_path) as (proxy, authority):
             url = f"rediss://:{QUOTED}@localhost:{proxy.port}/0"
-            async with presence_at(f"{url}?ssl_ca_certs={authority}", thread, timeout_s=DEADLINE_S / 2) as store:
+            async with presence_at(f"{url}?ssl_ca_certs={authority}", thread, timeout_s=PATIENT_S) as store:
                 await store.put_lease("jam", PresenceMember("ada", "Ada"), ttl_s=60)
                 assert await store.head_counts(["jam"]) == [1]
             monkeypatch.setenv("SSL_CERT_FILE", str(authority))
