@@ -149,6 +149,7 @@ def test_one_that_has_failed_says_why_and_can_be_rendered_again(
     session = new_session(site, "Ada")
     request_mixdown(site, session, format_="mp3")
     page = join(visit(studio(session), who="Ada"))
+    expect(status(page)).to_have_text("Status: pending, waiting for its turn")
     publish_export(gateway, making.fail(site, NO_SOUND))
     expect(status(page)).to_have_text("Status: failed")
     expect(newest(page).get_by_text(NO_SOUND)).to_be_visible()
