@@ -30,6 +30,8 @@ CONSTRAINTS: Final = ROOT / "constraints.txt"
 DEADLINE_S: Final = 120.0
 PINNED: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*==[0-9][0-9a-z.]*(?: ; [a-z_]+ [<>=!]+ '[A-Za-z0-9.*]+')?")
 """A name, an exact version, and perhaps for whom: no address, no path, no hash."""
+OF_SEVERAL_VERSIONS: Final = frozenset({"numpy"})
+"""Its newest version for an older Python is an older one. What is used of it is the same in both."""
 SUPPORTED: Final = list(itertools.product(("3.11", "3.12", "3.13", "3.14"), ("linux", "darwin")))
 PROJECT: Final = """
 [build-system]
@@ -186,3 +188,13 @@ def test_everything_that_is_declared_has_one_version(python: str, platform: str)
         (version,) = named.get(canonicalize_name(requirement.name), [None])
         assert version is not None, f"{requirement.name}: run bin/renew-constraints"
         assert requirement.specifier.contains(Version(version), prereleases=True), f"{requirement}: {version}"
+
+
+def test_the_product_stands_on_the_same_versions_on_every_python() -> None:
+    """All tests run on one Python. A version that another one alone gets is one that they have not seen."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    lines = itertools.chain(project["dependencies"], *(extras[name] for name in ("studio", "embedded")))
+    needed = {canonicalize_name(Requirement(line).name) for line in lines}
+    several = {name for line in constraints() if ";" in line and (name := line.partition("==")[0]) in needed}
+    assert several <= OF_SEVERAL_VERSIONS
