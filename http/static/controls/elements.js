@@ -21,8 +21,8 @@ export function button(words, act, kind = "") {
 // By address: promises of stylesheets that the page does not have from the beginning.
 const stylesheets = new Map();
 
-// Load a stylesheet, once. Resolves when it is there: what is shown before it moves under the hand. Rejects when it cannot be
-// loaded; then the next call tries again.
+// Load a stylesheet, once. Resolves when it is there; what is shown without it would move then. Rejects when it cannot be
+// loaded, and the next call tries again.
 export function styled({ href }) {
   if (!stylesheets.has(href)) stylesheets.set(href, loadStylesheet(href));
   return stylesheets.get(href);
