@@ -51,6 +51,7 @@ export class Playback {
         segments: this.#segments,
         uploadId,
         fromFrame: atFrame,
+        waitsFrom: known === undefined ? this.#run.atFrame : known.voice.waitsFrom,
       });
       this.#voices.set(id, { key, voice });
     }
@@ -100,11 +101,11 @@ class Voice {
   // Up to where everything is scheduled.
   #nextFrame;
   #isFresh = true;
-  #waitsFrom = null;
+  #waitsFrom;
   #playing = new Set();
 
-  // It begins at `fromFrame` of the context, or where the run begins.
-  constructor(context, output, { run, clip, segments, uploadId, fromFrame }) {
+  // It begins at `fromFrame` of the context, or where the run begins. Nothing has sounded since `waitsFrom`, if that is given.
+  constructor(context, output, { run, clip, segments, uploadId, fromFrame, waitsFrom }) {
     this.#context = context;
     this.#gate = new Gate(context, output);
     this.#run = run;
@@ -112,13 +113,14 @@ class Voice {
     this.#segments = segments;
     this.#uploadId = uploadId;
     this.#nextFrame = Math.max(fromFrame, run.atFrame);
+    this.#waitsFrom = waitsFrom;
   }
 
   get isSilent() {
     return this.#playing.size === 0;
   }
 
-  // The frame of the context from which a segment is missing; null when nothing is.
+  // The frame of the context from which sound is missing; null when none is. What is missed stays so until it can sound.
   get waitsFrom() {
     return this.#waitsFrom;
   }
@@ -127,12 +129,13 @@ class Voice {
   schedule(toFrame, earliestFrame) {
     let isEntry = this.#isFresh || earliestFrame > this.#nextFrame;
     this.#nextFrame = Math.max(this.#nextFrame, earliestFrame);
+    const waitedFrom = this.#waitsFrom;
     this.#waitsFrom = null;
     for (const stretch of this.#run.stretches(this.#nextFrame, toFrame)) {
       for (const piece of piecesOf(this.#clip, stretch)) {
         const buffer = this.#segments.buffer(this.#uploadId, piece.segment);
         if (buffer === undefined) {
-          this.#waitsFrom = piece.atFrame;
+          this.#waitsFrom = piece.atFrame <= earliestFrame ? (waitedFrom ?? earliestFrame) : piece.atFrame;
           this.#nextFrame = piece.atFrame;
           return;
         }

@@ -22,7 +22,7 @@ const NEAR_MS = 2;
 const waited = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // One track from the beginning of the song on, whose segments come after `load_ms`; `pending` ones never come.
-function stage({ load_ms = 1, moduleLoad_ms = 0, pending = false, ...device } = {}) {
+function stage({ load_ms = 1, moduleLoad_ms = 0, pending = false, fetchSegment = async () => null, ...device } = {}) {
   const decode = async () => {
     await waited(load_ms);
     return new AudioBuffer({ length: SEGMENT_S * RATE_HZ });
@@ -30,7 +30,7 @@ function stage({ load_ms = 1, moduleLoad_ms = 0, pending = false, ...device } = 
   const describe = async () => {
     throw new Problem(409, "segments_pending", "Wait.", 0);
   };
-  const sources = { describe, fetchSegment: async () => null, decode };
+  const sources = { describe, fetchSegment, decode };
   const contexts = [];
   Context.all.length = 0;
   const createContext = () => {
@@ -309,4 +309,27 @@ test("a start that waits for its sound goes on with another device", async () =>
   assert.equal(conductor.position().seconds > 0.2, true);
   conductor.stop();
   await settled();
+});
+
+test("sound that is missing is waited for until it is there, whenever somebody looks", async () => {
+  let isThere = false;
+  const fetchSegment = async () => {
+    if (!isThere) throw new Problem(503, "busy", "Wait.", 0);
+    return null;
+  };
+  const { conductor, player, contexts } = stage({ fetchSegment });
+  const states = [];
+  conductor.play();
+  await pass(10);
+  player.addEventListener("state", ({ detail }) => states.push(detail.state));
+  await pass(1_000);
+  for (let passed_ms = 0; passed_ms < 1_000; passed_ms += 1) {
+    assert.deepEqual([player.lateTrackIds, player.state], [["there"], "waiting"], `${passed_ms}`);
+    await pass(1);
+  }
+  isThere = true;
+  await pass(8_000, 5);
+  assert.ok(contexts[0].pieces.length > 0);
+  assert.deepEqual([player.lateTrackIds, player.state, states], [[], "playing", ["waiting", "playing"]]);
+  conductor.stop();
 });

@@ -9,7 +9,7 @@ from tests.client_js.programs import needs_node, run_tests
 pytestmark = needs_node
 
 PROGRAM: Final = Path(__file__).with_name("playing.test.mjs")
-TESTS: Final = 15
+TESTS: Final = 16
 
 
 def test_what_is_heard_begins_with_its_first_sample_and_ends_when_it_is_to() -> None:
