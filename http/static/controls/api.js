@@ -1,6 +1,8 @@
 // Asking our own web app for something, as JSON. What goes wrong becomes a `Problem`.
 
 const TIMEOUT_MS = 15_000;
+// In UTF-16 units. Browsers refuse more than 64 KiB of all that may outlive a page together.
+const LONGEST_KEPT_ALIVE = 4_096;
 export const UNREACHABLE = "The studio cannot be reached. Check your connection and try again.";
 
 // `status` is 0 when nothing came back. `message` is a sentence to show.
@@ -18,22 +20,45 @@ export class Problem extends Error {
   }
 }
 
-// What was asked for that may change something, until it is answered: `{ path, answer }`, the oldest first.
+// What was asked for that may change something, until it is answered, the oldest first.
 const asking = new Set();
+let isLeft = false;
 
 // Changes of one thing are asked one after the other: of two requests at once, either may come first. A POST makes
 // something new, and waits for none.
 export function ask(method, path, body) {
-  const send = () => request(method, path, body);
-  if (method === "GET") return send();
-  const before = method === "POST" ? null : [...asking].findLast((each) => each.path === path);
-  const answer = before ? before.answer.then(send, send) : send();
-  const asked = { path, answer };
-  asking.add(asked);
-  const end = () => asking.delete(asked);
-  answer.then(end, end);
-  return answer;
+  if (method === "GET") return request(method, path, body);
+  const before = isLeft || method === "POST" ? null : [...asking].findLast((each) => each.path === path);
+  const change = { method, path, body, isSent: false };
+  change.answer = new Promise((resolve) => {
+    change.begin = (sending) => {
+      change.isSent = true;
+      resolve(sending);
+    };
+  });
+  const send = () => change.isSent || change.begin(request(method, path, body));
+  if (before) before.answer.then(send, send);
+  else send();
+  asking.add(change);
+  const end = () => asking.delete(change);
+  change.answer.then(end, end);
+  return change.answer;
 }
+
+// Nothing has a turn any more when the page is left: what waits for it is asked for now, of each thing in one request.
+globalThis.addEventListener?.("pagehide", () => {
+  isLeft = true;
+  const waiting = [...asking].filter(({ isSent }) => !isSent);
+  for (const path of new Set(waiting.map((change) => change.path))) {
+    const changes = waiting.filter((change) => change.path === path);
+    const { method, body } = changes.at(-1);
+    const isPartial = method === "PATCH";
+    const sending = request(method, path, isPartial ? Object.assign({}, ...changes.map((change) => change.body)) : body);
+    for (const { begin } of changes) begin(sending);
+  }
+});
+// The browser may show it again as it was.
+globalThis.addEventListener?.("pageshow", () => (isLeft = false));
 
 // Resolves when all is answered that was asked for here and may change something, and what followed those answers.
 export async function allAnswered() {
@@ -43,11 +68,14 @@ export async function allAnswered() {
 async function request(method, path, body) {
   let response;
   let answer;
+  const payload = body === undefined ? undefined : JSON.stringify(body);
   try {
     response = await fetch(path, {
       method,
       headers: body === undefined ? {} : { "Content-Type": "application/json" },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: payload,
+      // A change is made also when the page is left before its answer.
+      keepalive: method !== "GET" && (payload?.length ?? 0) <= LONGEST_KEPT_ALIVE,
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     answer = await response.json();

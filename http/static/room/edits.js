@@ -4,8 +4,9 @@
 //
 // What somebody changes here of one upload or marker: in the hand, and asked for.
 //
-// It is shown and heard at once, and asked of the studio one request at a time. Until the studio has answered, news of the
-// same values from elsewhere does not move the control under the hand. A refusal puts all of it back.
+// It is shown and heard at once, and asked of the studio one request at a time; all that is left when the page is left.
+// Until the studio has answered, news of the same values from elsewhere does not move the control under the hand. A refusal
+// puts all of it back.
 
 export class Edits {
   #held = {};
@@ -61,6 +62,7 @@ export class Edits {
   async #run() {
     // So that this promise is kept before it can be over.
     await null;
+    globalThis.addEventListener?.("pagehide", this.#leave);
     try {
       while (Object.keys(this.#wanted).length > 0) {
         this.#asked = this.#wanted;
@@ -70,12 +72,22 @@ export class Edits {
         this.#told.answered(answer);
       }
     } finally {
+      globalThis.removeEventListener?.("pagehide", this.#leave);
       this.#asked = {};
       this.#wanted = {};
       this.#running = null;
       this.#told.changed();
     }
   }
+
+  // The page is left: there is no time to wait for the answer before.
+  #leave = () => {
+    const patch = this.#wanted;
+    if (Object.keys(patch).length === 0) return;
+    Object.assign(this.#asked, patch);
+    this.#wanted = {};
+    this.#told.send(patch).then((answer) => this.#told.answered(answer), () => {});
+  };
 }
 
 // --- mine alone ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What can be pressed or typed into on a page: whether each has a name, and where it is.
 
-All are asked about at once. One after the other they take longer than to open the page, three questions for each.
+All are asked about at once. One after the other they take longer than to open the page, three questions for each; and a
+page that is still loading shows others a moment later.
 """
 
 import re
@@ -26,19 +27,21 @@ ROLES: Final = (
 )
 MEASURED: Final = """(controls) => controls.map((control) => {
   const { x, y, width, height } = control.getBoundingClientRect();
-  return { x, y, width, height, html: control.outerHTML };
+  const is_in_sentence = control.matches("p a:not(.button, .aside), .skip");
+  return { x, y, width, height, html: control.outerHTML, is_in_sentence };
 })"""
 
 
 @dataclass(frozen=True)
 class Box:
-    """Where a control is, in pixels; `html` is how it is written."""
+    """Where a control is, in pixels; `html` is how it is written. Links `is_in_sentence` are as large as its words."""
 
     x: float
     y: float
     width: float
     height: float
     html: str
+    is_in_sentence: bool
 
     @property
     def shorter_px(self) -> float:

@@ -4,6 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 
+const page = new EventTarget();
+globalThis.addEventListener = (...given) => page.addEventListener(...given);
+globalThis.removeEventListener = (...given) => page.removeEventListener(...given);
+
 const folder = pathToFileURL(`${process.argv[2]}/`);
 const module = (path) => import(new URL(path, folder));
 const { Song } = await module("room/song.js");
@@ -487,6 +491,37 @@ test("changes of one thing are asked for one after the other, also behind one th
   answers[2]({ ok: true });
   assert.deepEqual(await Promise.all(turns.slice(1)), [{ ok: true }, { ok: true }]);
   assert.deepEqual(asked(), [true, false, true]);
+});
+
+test("whoever leaves the page loses no change: what waits for its turn is asked for then, of one thing in one request", async () => {
+  const studio = new Studio();
+  const { ask } = await module("controls/api.js");
+  const answers = [];
+  const answer = () => new Promise((resolve) => answers.push(resolve));
+  Object.assign(studio.answers, { "PATCH /jam": answer, "PATCH /share": answer, "DELETE /share": answer, "PATCH /api/upload/vox": answer });
+  const asked = () => studio.asked.map(({ method, path, body }) => [method, path, body]);
+  const song = songOf(studio, [upload("vox")]);
+  await song.refresh();
+  studio.asked.length = 0;
+  const turns = [{ tempoBpm: 90 }, { tempoBpm: 91, name: "Dawn" }, { tempoBpm: 92 }].map((patch) => ask("PATCH", "/jam", patch));
+  turns.push(ask("PATCH", "/share", { download: true }), ask("DELETE", "/share"));
+  turns.push(song.change("vox", { gainDb: -1 }));
+  await settled();
+  turns.push(song.change("vox", { pan: 1 }), song.change("vox", { gainDb: -2 }));
+  await settled();
+  const sent = [["PATCH", "/jam", { tempoBpm: 90 }], ["PATCH", "/share", { download: true }], ["PATCH", "/api/upload/vox", { gainDb: -1 }]];
+  assert.deepEqual(asked(), sent);
+  page.dispatchEvent(new Event("pagehide"));
+  sent.push(["PATCH", "/jam", { tempoBpm: 92, name: "Dawn" }], ["DELETE", "/share", undefined], ["PATCH", "/api/upload/vox", { pan: 1, gainDb: -2 }]);
+  assert.deepEqual(asked(), sent);
+  // The browser may keep the page, and show it again.
+  page.dispatchEvent(new Event("pageshow"));
+  for (const resolve of answers) resolve({ upload: upload("vox", { pan: 1, gainDb: -2 }) });
+  await Promise.all(turns);
+  assert.deepEqual([song.mix("vox").pan, song.mix("vox").gainDb, asked()], [1, -2, sent]);
+  ask("PATCH", "/jam", { tempoBpm: 93 });
+  ask("PATCH", "/jam", { tempoBpm: 94 });
+  assert.equal(asked().length, sent.length + 1);
 });
 
 test("only what the studio says changes the song, and only what it is known to say", async () => {

@@ -13,4 +13,4 @@ PROGRAM: Final = Path(__file__).with_name("song.test.mjs")
 
 def test_the_song_keeps_its_promises_without_a_page() -> None:
     """Optimistic changes, refusals, order, takes, undo, geometry and words: each a test of its own in the program."""
-    run_tests(PROGRAM, STATIC_DIR, count=25)
+    run_tests(PROGRAM, STATIC_DIR, count=26)
