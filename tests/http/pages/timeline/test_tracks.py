@@ -162,7 +162,7 @@ def test_a_change_that_is_refused_is_put_back(visit: Visit, site: Web) -> None:
 
 
 def test_a_track_whose_sound_does_not_come_says_so_until_it_does(visit: Visit, site: Web) -> None:
-    """On its row, calmly: it is nothing that somebody has done."""
+    """On its row, calmly: it is nothing that somebody has done. Play pulses while there is nothing at all to hear."""
     session = new_session(site, "Ada")
     brought(site, session, "vox.wav", content=wav(60.0))
     page = visit(studio(session), who="Ada")
@@ -177,8 +177,10 @@ def test_a_track_whose_sound_does_not_come_says_so_until_it_does(visit: Visit, s
     vox = stem(page, "vox.wav")
     expect(vox.get_by_role("status")).to_have_text("You do not hear all of it. That does not work right now.")
     expect(vox.get_by_role("alert")).to_have_count(0)
+    expect(page.locator("#play")).to_have_css("animation-name", "wait")
     page.unroute(segments)
     expect(vox.get_by_role("status")).to_have_count(0)
+    expect(page.locator("#play")).to_have_css("animation-name", "none")
 
 
 def test_takes_order_markers_and_comments(visit: Visit, site: Web, gateway: GatewayThread) -> None:
