@@ -64,12 +64,12 @@ export class Unread {
     }
   }
 
-  // `keepalive`: it arrives also when the page is being left.
+  // It arrives also when the page is being left.
   #tell() {
     if (this.#isOver || performance.now() - this.#toldAt < 1_000) return;
     this.#toldAt = performance.now();
     this.#isDue = false;
-    fetch(`${this.#path}/seen`, { method: "POST", keepalive: true }).catch(() => {});
+    ask("POST", `${this.#path}/seen`).catch(() => {});
   }
 }
 

@@ -84,7 +84,7 @@ export class Edits {
   #leave = () => {
     const patch = this.#wanted;
     if (Object.keys(patch).length === 0) return;
-    Object.assign(this.#asked, patch);
+    this.#asked = { ...this.#asked, ...patch };
     this.#wanted = {};
     this.#told.send(patch).then((answer) => this.#told.answered(answer), () => {});
   };

@@ -104,7 +104,7 @@ class Voice {
   #waitsFrom;
   #playing = new Set();
 
-  // It begins at `fromFrame` of the context, or where the run begins. Nothing has sounded since `waitsFrom`, if that is given.
+  // It begins at `fromFrame` of the context, or where the run begins. Its sound is missing since `waitsFrom`, or not (null).
   constructor(context, output, { run, clip, segments, uploadId, fromFrame, waitsFrom }) {
     this.#context = context;
     this.#gate = new Gate(context, output);
